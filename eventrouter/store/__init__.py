@@ -1,0 +1,128 @@
+"""Redis: everything that outlives a node. One `Store` per node, built by `open_store`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from redis.asyncio import Redis
+
+from eventrouter.clock import Clock
+from eventrouter.errors import ConfigError
+from eventrouter.store.connect import Scripts, make_client
+from eventrouter.store.events import DESTINATIONS, Claim, Due, Events, NewEvent, OutboxRecord, Settlement
+from eventrouter.store.functions import Conflict, Functions, ReservationRefused
+from eventrouter.store.hosts import HostInfo, Hosts
+from eventrouter.store.keys import Keys
+from eventrouter.store.logs import LogChunk, LogEvent, LogGroup, LogLine, LogPage, Logs, LogStream
+from eventrouter.store.queues import Queues
+from eventrouter.store.slots import Slots
+
+__all__ = [
+    "DESTINATIONS",
+    "Claim",
+    "Conflict",
+    "Due",
+    "Events",
+    "Functions",
+    "HostInfo",
+    "Hosts",
+    "LogChunk",
+    "LogEvent",
+    "LogGroup",
+    "LogLine",
+    "LogPage",
+    "LogStream",
+    "Logs",
+    "NewEvent",
+    "OutboxRecord",
+    "Queues",
+    "ReservationRefused",
+    "Scripts",
+    "Settlement",
+    "Slots",
+    "Store",
+    "make_client",
+    "open_store",
+]
+
+FLUSH_KEYS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What a node keeps in Redis, by kind."""
+
+    hosts: Hosts
+    slots: Slots
+    events: Events
+    functions: Functions
+    queues: Queues
+    logs: Logs
+    scripts: Scripts
+    keys: Keys
+
+    async def flush(self) -> None:
+        """Delete every key of this installation: hosts too, so every node of it must join anew."""
+        cursor = 0
+        while True:
+            cursor_text, found = await self.scripts.command(
+                "SCAN", cursor, "MATCH", self.keys.pattern, "COUNT", FLUSH_KEYS
+            )
+            if found:
+                await self.scripts.command_each([("UNLINK", key) for key in found])
+            cursor = int(cursor_text)
+            if cursor == 0:
+                break
+        await self.check_partitions()
+        await self.functions.refresh()
+
+    async def close(self) -> None:
+        """Give back what is still to be given back, then close the connections. Closing twice is harmless."""
+        await self.slots.close()
+        await self.scripts.close()
+
+    async def check_partitions(self) -> None:
+        """Note how many partitions a new installation has; raise ConfigError if an old one has another number."""
+        keys = (self.keys.installation("meta"), self.keys.installation("rev"))
+        answer = await self.scripts.call("meta_open", keys, (self.keys.partitions,))
+        if answer[1] != self.keys.partitions:
+            raise ConfigError(
+                f"partitions is {self.keys.partitions}, but the installation with key prefix {self.keys.prefix!r} "
+                f"was made with {answer[1]}: set partitions to {answer[1]}, or use another key prefix"
+            )
+
+
+async def open_store(
+    client: Redis,
+    *,
+    prefix: str,
+    partitions: int,
+    clock: Clock,
+    random: Random,
+    account_limit: int = 1_000,
+) -> Store:
+    """Load the scripts, check that the installation has as many partitions, and read all functions.
+
+    `account_limit` is the concurrency of one account in one region. Raises ConfigError, Unavailable, StoreError.
+    """
+    scripts = Scripts.over(client, clock=clock, random=random)
+    keys = Keys(prefix, partitions)
+    store = Store(
+        hosts=Hosts(scripts, keys),
+        slots=Slots(scripts, keys, clock, account_limit=account_limit),
+        events=Events(scripts, keys, clock),
+        functions=Functions(scripts, keys),
+        queues=Queues(scripts, keys, clock, random),
+        logs=Logs(scripts, keys, clock, random),
+        scripts=scripts,
+        keys=keys,
+    )
+    try:
+        await scripts.load()
+        await store.check_partitions()
+        await store.functions.refresh()
+    except BaseException:
+        await scripts.close()
+        raise
+    return store

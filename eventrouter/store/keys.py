@@ -1,0 +1,43 @@
+"""The names of every key in Redis.
+
+A key is `{<prefix>:<tag>}:<name>`; the part in braces decides the cluster slot, so all keys of one script share a
+tag. Tags: `a` for the installation (hosts, slots, functions), `e<k>` for one partition of asynchronous events,
+`q:…` for one queue, `l:…` for one log group.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+
+INSTALLATION = "a"
+
+
+class Keys:
+    """Builds key names for one installation. `partitions` is fixed when the installation is made."""
+
+    def __init__(self, prefix: str, partitions: int) -> None:
+        self.prefix = prefix
+        self.partitions = partitions
+        self._events = tuple(f"{{{prefix}:e{k}}}:" for k in range(partitions))
+        self._installation = f"{{{prefix}:{INSTALLATION}}}:"
+
+    def of(self, tag: str, name: str) -> str:
+        """Name a key of any tag."""
+        return f"{{{self.prefix}:{tag}}}:{name}"
+
+    def installation(self, name: str) -> str:
+        """Name a key of the installation's own tag."""
+        return self._installation + name
+
+    def events(self, partition: int, name: str) -> str:
+        """Name a key of one partition of asynchronous events."""
+        return self._events[partition] + name
+
+    def partition_of(self, function_key: str) -> int:
+        """Return the partition that holds a function's events: CRC16 (Redis's own) modulo the partitions."""
+        return crc_hqx(function_key.encode(), 0) % self.partitions
+
+    @property
+    def pattern(self) -> str:
+        """Return the SCAN pattern that matches every key of this installation and no other's."""
+        return f"{{{self.prefix}:*"

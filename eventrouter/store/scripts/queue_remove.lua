@@ -1,0 +1,22 @@
+-- queue_remove: delete a queue with all it holds.
+-- KEYS as in _queue.lua
+-- ARGV 1 witness, 2 wall: see _witness   3 token: made by the caller, names this deletion
+-- Answers {'OK', lease, generation that was deleted} | {'MISSING', 0}
+-- Harmless to repeat while the deletion is remembered. What remembers it, and the lease clock that measures it,
+-- are rubbish after 60 s: losing them early only lets the name be used again early.
+--!include _queue
+local generation = redis.call('HGET', Q, 'generation')
+if not generation then
+  local gone = redis.call('HMGET', GONE, 'token', 'generation')
+  if gone[1] == ARGV[3] then return {'OK', 0, gone[2]} end
+  return {'MISSING', 0}
+end
+--!include _release
+--!include _lease_clock
+--!include _witness
+unlink_messages()
+redis.call('UNLINK', Q)
+redis.call('HSET', GONE, 'at', string.format('%.0f', now), 'token', ARGV[3], 'generation', generation)
+redis.call('PEXPIRE', GONE, 600000)
+redis.call('PEXPIRE', CLK, 600000)
+return {'OK', now, generation}
