@@ -1,0 +1,46 @@
+"""The keeper's rule: environments may run only while the node's heartbeats are acknowledged. Standard library only.
+
+The zygote judges with it; the node stamps each beat with the same clock. CLOCK_BOOTTIME goes on while the
+machine sleeps, so that a node that slept too long finds its environments ended.
+"""
+
+from __future__ import annotations
+
+import time
+
+LIMIT_S = 8.0
+"""Seconds without an acknowledged heartbeat after which all environments are killed."""
+
+
+def boottime() -> float:
+    """Return seconds since the machine was started, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Keeper:
+    """When environments must not run. Armed by the first beat; once expired, only another beat lets them run."""
+
+    __slots__ = ("_last", "_limit_s", "is_fenced")
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._last: float | None = None
+        self.is_fenced = False
+
+    def beat(self, at: float) -> None:
+        """Note a heartbeat that was acknowledged at `at` (boottime). One that came too late changes nothing."""
+        if self._last is None or at > self._last:
+            self._last = at
+            self.is_fenced = False
+
+    def remaining(self, now: float) -> float | None:
+        """Return the seconds left before the environments must end; None while that is not to be waited for."""
+        return None if self._last is None or self.is_fenced else self._last + self._limit_s - now
+
+    def expires(self, now: float) -> bool:
+        """Say whether the time has run out just now; says so once."""
+        remaining = self.remaining(now)
+        if remaining is None or remaining > 0:
+            return False
+        self.is_fenced = True
+        return True
