@@ -1,0 +1,184 @@
+"""Asynchronous invocation: accepts events durably, and keeps one pump per function that has events due.
+
+Source: lambda-semantics §3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+from uuid import UUID
+
+from structlog.typing import FilteringBoundLogger
+
+from eventrouter.clock import Clock
+from eventrouter.errors import NodeDead, StoreError
+from eventrouter.metrics import Metrics
+from eventrouter.planes.claims import Claims
+from eventrouter.planes.judge import EventJudge
+from eventrouter.planes.pump import Pump, PumpParts
+from eventrouter.ports import Environments
+from eventrouter.rules.function import Function
+from eventrouter.rules.invocation import Invocation
+from eventrouter.rules.names import FunctionName
+from eventrouter.rules.outcome import ThrottleReason
+from eventrouter.store import DESTINATIONS, Events, Functions, NewEvent, Slots
+
+LOOK_EVERY_S = 1.0
+"""Each partition is looked at this often at least: it also keeps the lease clock ticking."""
+AUDIT_EVERY_S = 5.0
+
+
+class EventPlane:
+    """Long-lived: `async with plane:` starts the looking; leaving it drains first."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: Callable[[], str],
+        functions: Functions,
+        events: Events,
+        claims: Claims,
+        slots: Slots,
+        environments: Environments,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        new_id: Callable[[], UUID],
+        may_take_work: Callable[[], bool],
+        retry_base_ms: int,
+        on_deliveries_due: Callable[[int], None],
+        on_dead: Callable[[], None],
+    ) -> None:
+        self._events = events
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._on_deliveries_due = on_deliveries_due
+        self._on_dead = on_dead
+        self._draining = False
+        self._pumps: dict[str, Pump] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unholding: set[asyncio.Task[None]] = set()
+        self._claims = claims
+        judge = EventJudge(claims=claims, clock=clock, metrics=metrics, log=log, retry_base_ms=retry_base_ms)
+        self._parts = PumpParts(
+            functions=functions,
+            incarnation=incarnation,
+            events=events,
+            slots=slots,
+            environments=environments,
+            claims=claims,
+            judge=judge,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            new_id=new_id,
+            is_draining=lambda: self._draining or not may_take_work(),
+            on_dead=on_dead,
+        )
+        slots.on_freed(self._slot_freed)
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._look_forever(), name="events-look"),
+            asyncio.create_task(self._audit_forever(), name="events-audit"),
+        ]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.drain()
+
+    async def accept(self, function: Function, invocation: Invocation) -> None:
+        """Store an event for `function`; return once it is durable. Repeating the call stores it once.
+
+        Raises IntakeRefused (nothing stored) or Unavailable (unknown; repeat with the same invocation).
+        """
+        name = invocation.reference.function
+        await self._events.put(
+            NewEvent(
+                id=invocation.request_id,
+                function=name,
+                qualifier=invocation.reference.qualifier,
+                payload=invocation.payload,
+                trace=invocation.trace,
+            )
+        )
+        self._metrics.of(name.name).events_received.inc()
+        self._pump(function.name).wake()
+
+    def stop_claiming(self) -> None:
+        """Take no new events; what runs goes on."""
+        self._draining = True
+
+    async def drain(self) -> None:
+        """Take no new events, wait for those that run, hand back those that have not started."""
+        self.stop_claiming()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await asyncio.gather(*(pump.wait_idle() for pump in self._pumps.values()))
+        await self._claims.wait_settled()
+
+    # Looking for due events.
+
+    async def _look_forever(self) -> None:
+        while True:
+            wait_s = LOOK_EVERY_S
+            try:
+                wait_s = await self._look()
+            except NodeDead:
+                self._on_dead()
+            except StoreError as error:
+                self._metrics.loop_failures.labels("events-look").inc()
+                self._log.warning("events.look_failed", reason=str(error))
+            await self._clock.sleep(wait_s)
+
+    async def _look(self) -> float:
+        """Wake the pumps of every function with events due; return how long the next look may wait."""
+        next_ms = LOOK_EVERY_S * 1_000
+        for partition, due in enumerate(await self._events.due_all()):
+            for key in due.functions:
+                if key == DESTINATIONS:
+                    self._on_deliveries_due(partition)
+                else:
+                    self._pump(FunctionName.from_key(key)).wake()
+            if due.next_in_ms is not None:
+                next_ms = min(next_ms, max(due.next_in_ms, 1))
+        return next_ms / 1_000
+
+    def _pump(self, name: FunctionName) -> Pump:
+        pump = self._pumps.get(name.key)
+        if pump is None:
+            pump = self._pumps[name.key] = Pump(parts=self._parts, name=name)
+        return pump
+
+    def _slot_freed(self, key: str) -> None:
+        """Let functions try again that were held back for want of the slot that is free now."""
+        account_and_region = key.rpartition(":")[0]
+        for pump in self._pumps.values():
+            if pump.held_for is None:
+                continue
+            shares = pump.held_for is ThrottleReason.ACCOUNT and pump.key.startswith(account_and_region + ":")
+            if pump.key == key or shares:
+                task = asyncio.create_task(self._unhold(pump), name=f"unhold-{pump.key}")
+                self._unholding.add(task)
+                task.add_done_callback(self._unholding.discard)
+
+    async def _unhold(self, pump: Pump) -> None:
+        try:
+            await pump.unhold()
+        except StoreError as error:
+            self._log.info("events.unhold_failed", function=pump.key, reason=str(error))
+
+    # Claims whose answer was lost.
+
+    async def _audit_forever(self) -> None:
+        while True:
+            await self._clock.sleep(AUDIT_EVERY_S)
+            try:
+                await self._claims.return_strays()
+            except StoreError as error:
+                self._log.info("events.audit_failed", reason=str(error))

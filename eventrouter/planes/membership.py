@@ -1,0 +1,190 @@
+"""This node's life among the others: it joins, beats, watches the others' beats, buries the silent, reaps the dead.
+
+And it judges itself: without an acknowledged beat it first takes no new work (6 s), then kills its environments
+(8 s) before others may hand its work on (10 s). If no other node has a fresher beat either, Redis is away for
+everyone and nothing is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from structlog.typing import FilteringBoundLogger
+
+from eventrouter.clock import Clock
+from eventrouter.errors import NodeDead, StoreError
+from eventrouter.metrics import Metrics
+from eventrouter.ports import Environments
+from eventrouter.rules.witness import BEAT_EVERY_S, FENCE_KILL_S, FENCE_STOP_S, Sighting, is_silent, look
+from eventrouter.store import Functions, HostInfo, Hosts, Slots
+
+AUDIT_EVERY_BEATS = 60
+REAP_EVERY_BEATS = 5
+
+
+class Membership:
+    """Long-lived: `async with membership:` joins and, at the end, leaves."""
+
+    def __init__(
+        self,
+        *,
+        hosts: Hosts,
+        functions: Functions,
+        slots: Slots,
+        environments: Environments,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        info: HostInfo,
+        new_incarnation: Callable[[], str],
+        is_isolated: Callable[[list[HostInfo]], Awaitable[bool]],
+    ) -> None:
+        self._hosts = hosts
+        self._functions = functions
+        self._slots = slots
+        self._environments = environments
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._info = info
+        self._new_incarnation = new_incarnation
+        self._is_isolated = is_isolated
+        self._sightings: dict[str, Sighting] = {}
+        self._others: list[HostInfo] = []
+        self._counter = 0
+        self._acknowledged_at = clock.monotonic()
+        self._revision = -1
+        self._killed = False
+        self._rejoining = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.incarnation = new_incarnation()
+
+    async def __aenter__(self) -> Self:
+        await self._join()
+        self._tasks = [
+            asyncio.create_task(self._beat_forever(), name="membership-beat"),
+            asyncio.create_task(self._watch_forever(), name="membership-watch"),
+            asyncio.create_task(self._fence_forever(), name="membership-fence"),
+        ]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        try:
+            await self._hosts.leave(self.incarnation)
+        except StoreError as error:
+            self._log.warning("node.left_uncleanly", incarnation=self.incarnation, reason=str(error))
+
+    @property
+    def beat_age_s(self) -> float:
+        """Return how long ago the last acknowledged beat was sent."""
+        return self._clock.monotonic() - self._acknowledged_at
+
+    @property
+    def may_take_work(self) -> bool:
+        """Say whether this node may take new work now."""
+        return self.beat_age_s < FENCE_STOP_S and not self._rejoining
+
+    def declare_dead(self) -> None:
+        """Note that the store calls this incarnation dead: the next beat joins under a new one."""
+        self._rejoining = True
+
+    # Beating.
+
+    async def _join(self) -> None:
+        await self._hosts.join(self.incarnation, self._info)
+        self._counter = 0
+        self._killed = False
+        await self._beat()
+        self._log.info("node.joined", incarnation=self.incarnation)
+
+    async def _beat(self) -> None:
+        sent_at = self._clock.monotonic()
+        self._counter += 1
+        revision = await self._hosts.beat(self.incarnation, self._counter)
+        self._acknowledged_at = sent_at
+        self._environments.beat()
+        if revision != self._revision:
+            await self._functions.refresh()
+            self._revision = revision
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await self._clock.sleep(BEAT_EVERY_S)
+            try:
+                if self._rejoining:
+                    await self._rejoin()
+                else:
+                    await self._beat()
+            except NodeDead:
+                self._rejoining = True
+            except StoreError as error:
+                self._metrics.loop_failures.labels("beat").inc()
+                self._log.warning("beat.failed", age_s=round(self.beat_age_s, 1), reason=str(error))
+
+    async def _rejoin(self) -> None:
+        """Come back after being buried: nothing of the old incarnation may run on."""
+        self._log.error("node.declared_dead", incarnation=self.incarnation)
+        await self._environments.kill_all()
+        self.incarnation = self._new_incarnation()
+        await self._join()
+        self._rejoining = False
+
+    # Fencing itself.
+
+    async def _fence_forever(self) -> None:
+        while True:
+            await self._clock.sleep(BEAT_EVERY_S)
+            if self._killed or self.beat_age_s < FENCE_KILL_S - BEAT_EVERY_S:
+                continue
+            if not await self._is_isolated(self._others):
+                self._environments.beat()  # Redis is away for everyone: the keeper waits on
+                continue
+            if self.beat_age_s >= FENCE_KILL_S:
+                self._killed = True
+                self._log.error("node.fenced_itself", beat_age_s=round(self.beat_age_s, 1))
+                await self._environments.kill_all()
+
+    # Watching the others.
+
+    async def _watch_forever(self) -> None:
+        looks = 0
+        while True:
+            await self._clock.sleep(BEAT_EVERY_S)
+            looks += 1
+            try:
+                await self._watch()
+                if looks % REAP_EVERY_BEATS == 0:
+                    await self._reap(await self._hosts.dead())
+                if looks % AUDIT_EVERY_BEATS == 0:
+                    await self._reap(await self._hosts.audit())
+                    await self._audit_slots()
+            except StoreError as error:
+                self._sightings = {}
+                self._log.info("watch.failed", reason=str(error))
+
+    async def _watch(self) -> None:
+        beats = await self._hosts.beats()
+        beats.pop(self.incarnation, None)
+        if beats.keys() != self._sightings.keys():
+            everyone = await self._hosts.list()
+            self._others = [info for node, info in everyone.items() if node != self.incarnation]
+        self._sightings = look(self._sightings, beats, self._clock.monotonic())
+        for node, sighting in self._sightings.items():
+            if is_silent(sighting) and await self._hosts.bury(node, sighting.counter):
+                self._log.warning("node.buried", incarnation=node)
+                await self._reap([node])
+
+    async def _reap(self, incarnations: list[str]) -> None:
+        for incarnation in incarnations:
+            requeued = await self._hosts.reap(incarnation)
+            self._log.warning("node.reaped", incarnation=incarnation, events=requeued)
+
+    async def _audit_slots(self) -> None:
+        for function, (counted, held) in (await self._slots.audit()).items():
+            self._log.error("slots.repaired", function=function, counted=counted, held=held)

@@ -1,0 +1,154 @@
+"""Environments in process: handlers are plain callables run on the test's own loop, in virtual time or real."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from eventrouter.clock import Clock
+from eventrouter.rules import failure
+from eventrouter.rules.function import Function
+from eventrouter.rules.invocation import Invocation
+from eventrouter.rules.names import FunctionName
+from eventrouter.rules.outcome import FunctionFailed, Run, RunStatus, Succeeded, SystemFault
+
+Handler = Callable[[Any, Invocation], Any]
+"""A handler: the event and the invocation in, a JSON value out. May be a coroutine function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One run that began: of which event, when (monotonic seconds)."""
+
+    request_id: str
+    at: float
+
+
+class InProcessEnvironments:
+    """The Environments port over a table of handlers. `starts` records every run in order."""
+
+    def __init__(self, clock: Clock, observe: Callable[[Invocation, Run], None] = lambda invocation, run: None) -> None:
+        self.clock = clock
+        self.observe = observe
+        self._handlers: dict[FunctionName, Handler] = {}
+        self._leases: set[InProcessLease] = set()
+        self.starts: list[Start] = []
+        self.most_at_once = 0
+
+    def install(self, name: FunctionName, handler: Handler) -> None:
+        """Give the function called `name` its code."""
+        self._handlers[name] = handler
+
+    def try_lease(self, function: Function) -> InProcessLease:
+        lease = InProcessLease(self, function, self._handlers[function.name])
+        self._leases.add(lease)
+        self.most_at_once = max(self.most_at_once, len(self._leases))
+        return lease
+
+    def released(self, lease: InProcessLease) -> None:
+        """Take a lease back."""
+        self._leases.discard(lease)
+
+    async def lease(self, function: Function, *, patience_s: float) -> InProcessLease:
+        return self.try_lease(function)
+
+    def retire(self, name: FunctionName) -> None:
+        """Nothing is kept warm here."""
+
+    def beat(self) -> None:
+        """There is no keeper in process."""
+
+    async def kill_all(self) -> None:
+        for lease in list(self._leases):
+            await lease.kill()
+
+
+class InProcessLease:
+    """One environment: runs what is submitted one by one, in order."""
+
+    def __init__(self, home: InProcessEnvironments, function: Function, handler: Handler) -> None:
+        self._home = home
+        self._function = function
+        self._handler = handler
+        self._waiting: deque[tuple[Invocation, Callable[[Run], None]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, invocation: Invocation, done: Callable[[Run], None]) -> None:
+        self._waiting.append((invocation, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
+
+    def recall(self) -> list[Invocation]:
+        recalled = [invocation for invocation, _ in list(self._waiting)[1:]]
+        while len(self._waiting) > 1:
+            self._waiting.pop()
+        return recalled
+
+    def release(self) -> None:
+        self._home.released(self)
+
+    async def kill(self) -> None:
+        """End what runs, as a system fault."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                invocation, done = self._waiting[0]
+                run = await self._run(invocation)
+                self._waiting.popleft()
+                self._home.observe(invocation, run)
+                done(run)
+        except asyncio.CancelledError:
+            while self._waiting:
+                _, done = self._waiting.popleft()
+                done(self._ran(SystemFault(message="the environment was killed"), RunStatus.ERROR, 0.0))
+        finally:
+            self._task = None
+
+    async def _run(self, invocation: Invocation) -> Run:
+        clock = self._home.clock
+        began = clock.monotonic()
+        self._home.starts.append(Start(request_id=invocation.request_id, at=began))
+        outcome: Succeeded | FunctionFailed
+        status = RunStatus.SUCCESS
+        try:
+            async with asyncio.timeout(self._function.timeout_s):
+                result = self._handler(json.loads(invocation.payload), invocation)
+                if inspect.isawaitable(result):
+                    result = await result
+            outcome = Succeeded(payload=json.dumps(result).encode())
+        except TimeoutError:
+            outcome = failure.timed_out(invocation.request_id, self._function.timeout_s)
+            status = RunStatus.TIMEOUT
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            outcome = failure.raised(
+                error_type=type(error).__name__,
+                message=str(error),
+                request_id=invocation.request_id,
+                stack_trace=traceback.format_tb(error.__traceback__),
+            )
+            status = RunStatus.FAILURE
+        return self._ran(outcome, status, (clock.monotonic() - began) * 1_000)
+
+    def _ran(self, outcome: Succeeded | FunctionFailed | SystemFault, status: RunStatus, duration_ms: float) -> Run:
+        function = self._function
+        return Run(
+            outcome=outcome,
+            status=status,
+            version=function.version,
+            log_group=function.logging.group,
+            log_stream="in-process",
+            started_at_ms=self._home.clock.now_ms() - round(duration_ms),
+            duration_ms=duration_ms,
+            memory_mb=function.memory_mb,
+            max_memory_mb=0,
+        )
