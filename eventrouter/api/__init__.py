@@ -1,0 +1,1 @@
+"""The HTTP door: wire protocols, routing, and the Lambda service's operations."""

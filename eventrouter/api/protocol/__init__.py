@@ -1,0 +1,1 @@
+"""Parsing, checking and answering AWS requests, driven by botocore's service models."""
