@@ -1,0 +1,1 @@
+"""The event sources and targets that eventrouter ships with: one folder each, found by entry point."""

@@ -1,0 +1,80 @@
+"""How queues are addressed: names, URLs and ARNs.
+
+A queue URL is accepted in any of the shapes that tools make: `http://host/account/name`,
+`http://sqs.region.host/account/name`, `http://host/queue/region/account/name`, and the bare name.
+Source: lambda-semantics §8.1.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from eventrouter.ports import Caller
+from eventrouter.store.queues import QueueName
+from eventrouter_adapters.sqs import errors
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_NAME_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
+_REGION_HOST = re.compile(r"(?:sqs|queue)\.([a-z0-9-]+)\.(?:.+\.)?(?:localhost|localstack|amazonaws)\b.*")
+_LEGACY_HOST = re.compile(r"([a-z0-9-]+)\.queue\..+")
+_ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>[A-Za-z0-9_.-]+)")
+
+
+def check_new_name(name: str) -> str:
+    """Return `name` if a standard queue may be created under it. Raises RequestError."""
+    if name.endswith(".fifo"):
+        raise errors.unsupported(f"The queue {name} would be a FIFO queue, and FIFO queues are not supported.")
+    if not _NAME.fullmatch(name):
+        raise errors.invalid_parameter(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        )
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Say whether a queue, of either kind, can be called `name`."""
+    return _NAME_IN_ADDRESS.fullmatch(name) is not None
+
+
+def queue_url(base_url: str, queue: QueueName) -> str:
+    """Return the URL that this node gives out for `queue`."""
+    return f"{base_url.rstrip('/')}/{queue.account}/{queue.name}"
+
+
+def parse_queue_url(caller: Caller, url: str) -> QueueName:
+    """Return the queue that `url` names for `caller`.
+
+    Raises RequestError: InvalidAddress if it names none, QueueDoesNotExist if it names one of another account
+    or region, since queues of others are invisible.
+    """
+    if not url:
+        raise errors.missing_parameter("QueueUrl")
+    account, region, name = _parts(url) or (None, None, "")
+    if not is_name(name):
+        raise errors.invalid_address(url)
+    if (account or caller.account) != caller.account or (region or caller.region) != caller.region:
+        raise errors.queue_does_not_exist()
+    return QueueName(account=caller.account, region=caller.region, name=name)
+
+
+def parse_queue_arn(arn: str) -> QueueName | None:
+    """Return the queue that `arn` names, or None if it is not a queue's ARN."""
+    match = _ARN.fullmatch(arn)
+    return QueueName(account=match["account"], region=match["region"], name=match["name"]) if match else None
+
+
+def _parts(url: str) -> tuple[str | None, str | None, str] | None:
+    """Return (account, region, name) as far as `url` says them."""
+    if "/" not in url:
+        return None, None, url
+    split = urlsplit(url)
+    steps = [step for step in split.path.split("/") if step]
+    region_match = _REGION_HOST.fullmatch(split.hostname or "") or _LEGACY_HOST.fullmatch(split.hostname or "")
+    region = region_match[1] if region_match else None
+    match steps:
+        case ["queue", path_region, account, name]:
+            return account, path_region, name
+        case [account, name] if account.isdigit():
+            return account, region, name
+    return None
