@@ -1,0 +1,70 @@
+"""The tree of commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from eventrouter.errors import EventRouterError
+
+COMMANDS: Mapping[str, str] = {
+    "dev": "eventrouter.cli.dev:dev",
+    "serve": "eventrouter.cli.serve:serve",
+    "invoke": "eventrouter.cli.invoke:invoke",
+    "logs": "eventrouter.cli.logs:logs",
+    "functions": "eventrouter.cli.functions:functions",
+    "dlq": "eventrouter.cli.dlq:dlq",
+    "doctor": "eventrouter.cli.doctor:doctor",
+    "config": "eventrouter.cli.config:config",
+    "env": "eventrouter.cli.env:env",
+    "version": "eventrouter.cli.version:version",
+}
+"""Every command and where it is defined, in the order that the help shows them."""
+
+
+class CommandTree(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(
+    cls=CommandTree,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 130 cut short by SIGINT, 143 cut short by SIGTERM.",
+)
+@click.version_option(package_name="eventrouter", message="eventrouter %(version)s")
+def root() -> None:
+    """AWS Lambda's invocation semantics on your own Redis."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that `arguments` name and return its exit code; errors go to stderr."""
+    try:
+        result = root.main(list(arguments), prog_name="eventrouter", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except EventRouterError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            click.echo(f"error: {line}", err=True)
+        return 1
+    except BrokenPipeError:
+        # The reader of a pipe went away; without this Python complains once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`: the command's answer as JSON on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def node_options(command: Command) -> Command:
+    """Add `--url` and `--json`: which node to ask, and how to answer."""
+    return json_option(
+        click.option("--url", default=None, help="The node's URL. [default: AWS_ENDPOINT_URL, or this machine's node]")(
+            command
+        )
+    )
+
+
+def node_url(url: str | None) -> str:
+    """Return the node to talk to: the flag, AWS_ENDPOINT_URL, or the usual port on this machine."""
+    found = url or os.environ.get("AWS_ENDPOINT_URL")
+    if found:
+        return found
+    return f"http://127.0.0.1:{os.environ.get('EVENTROUTER_PORT') or 4566}"

@@ -1,0 +1,115 @@
+"""The node's own HTTP paths: health, metrics, packages for peers, what operators and the CLI ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from eventrouter import __version__
+from eventrouter.api.http import InternalHandler, Request, Response, json_response, text_response
+from eventrouter.peers import HEALTH_PATH, PACKAGES_PATH
+from eventrouter.rules.names import FunctionName
+from eventrouter.store import DESTINATIONS
+
+if TYPE_CHECKING:
+    from eventrouter.node import Node
+
+FUNCTIONS_PATH = "/_eventrouter/functions/"
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+ZIP_TYPE = (b"content-type", b"application/zip")
+
+
+def internal_routes(node: Node) -> dict[str, InternalHandler]:
+    """Return the node's own paths and what answers each."""
+    routes = _InternalRoutes(node)
+    return {
+        "/healthz": routes.healthz,
+        "/readyz": routes.readyz,
+        "/health": routes.health,
+        HEALTH_PATH: routes.health,
+        "/_localstack/health": routes.emulator_health,
+        "/_localstack/info": routes.emulator_info,
+        "/metrics": routes.metrics,
+        "/_eventrouter/reset": routes.reset,
+        "/_eventrouter/deliveries": routes.deliveries,
+        "/_eventrouter/environments": routes.environments,
+        PACKAGES_PATH: routes.package,
+        FUNCTIONS_PATH: routes.function,
+    }
+
+
+class _InternalRoutes:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def healthz(self, request: Request) -> Response:
+        """Say that the process answers."""
+        return text_response(200, "ok\n")
+
+    async def readyz(self, request: Request) -> Response:
+        """Say whether invocations are taken."""
+        if self._node.is_ready:
+            return text_response(200, "ready\n")
+        return text_response(503, "not ready: starting, draining, or without Redis\n")
+
+    async def health(self, request: Request) -> Response:
+        """Describe the node. Other nodes read `beat_age_s` when they have lost Redis."""
+        node = self._node
+        return json_response(
+            200,
+            {
+                "status": "ready" if node.is_ready else "not ready",
+                "version": __version__,
+                "incarnation": node.membership.incarnation,
+                "beat_age_s": round(node.membership.beat_age_s, 3),
+                "server": node.server,
+                "services": dict.fromkeys(sorted(node.services), "running"),
+                "not_applied": node.runtime.not_applied,
+            },
+        )
+
+    async def emulator_health(self, request: Request) -> Response:
+        """Answer as tools that wait for a local AWS emulator expect."""
+        services = dict.fromkeys(sorted(self._node.services), "running")
+        return json_response(200, {"services": services, "edition": "eventrouter", "version": __version__})
+
+    async def emulator_info(self, request: Request) -> Response:
+        """Tell such tools what they talk to."""
+        return json_response(200, {"version": __version__, "edition": "eventrouter", "is_license_activated": False})
+
+    async def metrics(self, request: Request) -> Response:
+        """Render the metrics for Prometheus."""
+        return Response(200, self._node.metrics.render(), (METRICS_TYPE,))
+
+    async def reset(self, request: Request) -> Response:
+        """Empty everything: functions, events, queues, logs. Development mode only."""
+        if request.method != "POST":
+            return text_response(405, "reset takes POST\n")
+        if not self._node.settings.dev:
+            return text_response(403, "reset is for development: start the node with `eventrouter dev`\n")
+        await self._node.reset()
+        return Response(204)
+
+    async def deliveries(self, request: Request) -> Response:
+        """Count the records and dead letters that still wait for their target."""
+        return json_response(200, {"pending": await self._node.store.events.depth(DESTINATIONS)})
+
+    async def environments(self, request: Request) -> Response:
+        """List this node's execution environments."""
+        return json_response(200, self._node.runtime.stats())
+
+    async def package(self, request: Request) -> Response:
+        """Give a code package, by the SHA-256 of the zip in hex."""
+        sha256 = request.path.removeprefix(PACKAGES_PATH)
+        data = await asyncio.to_thread(self._node.packages.read, sha256)
+        return text_response(404, "no such package\n") if data is None else Response(200, data, (ZIP_TYPE,))
+
+    async def function(self, request: Request) -> Response:
+        """Say which settings of a function are accepted and not applied here: by name or `account:region:name`."""
+        wanted = request.path.removeprefix(FUNCTIONS_PATH)
+        default = FunctionName(account="0" * 12, region=self._node.settings.region, name=wanted)
+        name = FunctionName.from_key(wanted) if wanted.count(":") == 2 else default
+        function = self._node.store.functions.get(name)
+        if function is None:
+            return text_response(404, f"no function {name.key}\n")
+        return json_response(200, {"name": name.name, "not_applied": self._node.not_applied(function)})

@@ -1,0 +1,383 @@
+"""The composition root: builds one node from its settings, starts its parts in order, drains and stops them.
+
+Only this module knows which part is given which. `async with Node(settings) as node:` runs a node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from random import Random, SystemRandom
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+import uvicorn
+
+from eventrouter import __version__
+from eventrouter.adapters import load_adapters
+from eventrouter.api.gateway import Gateway
+from eventrouter.api.lambda_.invoke import InvokeDoor
+from eventrouter.api.lambda_.notes import not_applied
+from eventrouter.api.lambda_.service import LambdaService
+from eventrouter.api.request_ids import RequestIds
+from eventrouter.clock import Clock, SystemClock
+from eventrouter.data_dir import DataDir, Identity
+from eventrouter.errors import ConfigError, StoreError
+from eventrouter.internal import internal_routes
+from eventrouter.logging import get_logger
+from eventrouter.metrics import Metrics
+from eventrouter.peers import Peers, is_isolated
+from eventrouter.planes.claims import Claims
+from eventrouter.planes.deployments import Deployments
+from eventrouter.planes.destinations import DestinationPlane
+from eventrouter.planes.events import EventPlane
+from eventrouter.planes.function_target import FunctionTarget
+from eventrouter.planes.hot_reload import HotReload
+from eventrouter.planes.log_shipper import LogShipper
+from eventrouter.planes.membership import Membership
+from eventrouter.planes.observer import RunRecorder
+from eventrouter.planes.sync import SyncPlane
+from eventrouter.ports import AdapterContext, ServiceApi, Target
+from eventrouter.rules.function import Function
+from eventrouter.rules.names import FunctionName
+from eventrouter.runtime.facts import NodeFacts
+from eventrouter.runtime.packages import Packages
+from eventrouter.runtime.pool import Runtime
+from eventrouter.settings import Settings
+from eventrouter.store import HostInfo, Store, make_client, open_store
+from eventrouter.store.checks import judge_server, read_facts
+from eventrouter.store.embedded import EmbeddedValkey
+
+DAY_MS = 86_400_000
+HANDED_BACK_PATIENCE_S = 5.0
+"""How long a node that hands its work back waits for Redis to take it."""
+
+
+class Node:
+    """One running eventrouter process. Entering starts it; leaving drains it within `settings.grace_s`."""
+
+    store: Store
+    runtime: Runtime
+    packages: Packages
+    membership: Membership
+    gateway: Gateway
+    sync: SyncPlane
+    events: EventPlane
+    services: dict[str, ServiceApi]
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, random: Random | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.log = get_logger()
+        self.server = ""
+        self.url = ""
+        self._random = random or SystemRandom()
+        self._ids = RequestIds(Random(self._random.getrandbits(128)))
+        self._stack = contextlib.AsyncExitStack()
+        self._hurried = asyncio.Event()
+        self._generations: dict[FunctionName, int] = {}
+        self._serving = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._serving = False
+        await self._drain()
+        await self._stack.aclose()
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether this node takes invocations."""
+        return self._serving and self.membership.may_take_work
+
+    def hand_back(self) -> None:
+        """Stop waiting for what runs: hand everything back at once."""
+        self._hurried.set()
+
+    def not_applied(self, function: Function) -> list[str]:
+        """Return one line for each setting of `function` that is accepted and has no meaning here."""
+        return [f"{note} ({note.why})" for note in not_applied(function)]
+
+    async def reset(self) -> None:
+        """Empty the whole store; functions, events, queues and logs are gone. For development."""
+        await self.runtime.kill_all()
+        await self.store.flush()
+        self.membership.declare_dead()
+        while not self.membership.may_take_work:
+            await self.clock.sleep(0.05)
+
+    # Starting, in order.
+
+    async def _start(self) -> None:
+        settings, clock = self.settings, self.clock
+        data_dir = await self._stack.enter_async_context(DataDir(settings.data_dir, clock))
+        await self._open_store(data_dir)
+        listener = self._listen()
+
+        self.packages = Packages(data_dir.path / "packages", Peers(self._other_hosts).fetch_package)
+        shipper = await self._stack.enter_async_context(self._log_shipper())
+        self.runtime = await self._stack.enter_async_context(
+            Runtime(
+                settings=settings,
+                clock=clock,
+                packages=self.packages,
+                node=NodeFacts(endpoint_url=lambda: self.url),
+                observe=RunRecorder(metrics=self.metrics, logs=shipper, log=self.log),
+                inherit_fds=(data_dir.lock_fd,),
+            )
+        )
+        self.store.functions.on_change(self._function_changed)
+        await self._join(data_dir)
+        await self._start_planes()
+        await self._serve(listener)
+
+    async def _open_store(self, data_dir: DataDir) -> None:
+        settings = self.settings
+        url = settings.redis_url
+        if url is None:
+            valkey = await self._stack.enter_async_context(
+                EmbeddedValkey(data_dir.path / "valkey", settings.durability)
+            )
+            url = valkey.url
+        client = make_client(url)
+        try:
+            facts = await read_facts(client)
+        except StoreError as error:
+            await client.aclose()
+            raise ConfigError(f"redis_url: Redis cannot be used: {error}") from error
+        findings = judge_server(facts, settings.durability)
+        for finding in findings:
+            if not finding.fatal:
+                self.log.warning("server.advised", what=finding.what, why=finding.why, fix=finding.fix)
+        if fatal := [finding for finding in findings if finding.fatal]:
+            await client.aclose()
+            raise ConfigError("; ".join(f"{f.what}: {f.why}. Fix: {f.fix}" for f in fatal))
+        self.server = f"{'embedded ' if settings.redis_url is None else ''}{facts.name}"
+        self.store = await open_store(
+            client,
+            prefix=settings.key_prefix,
+            partitions=settings.partitions,
+            clock=self.clock,
+            random=self._random,
+            account_limit=settings.account_concurrency,
+        )
+        self._stack.push_async_callback(self.store.close)
+        await self.store.functions.refresh()
+
+    def _log_shipper(self) -> LogShipper:
+        settings = self.settings
+        return LogShipper(
+            logs=self.store.logs,
+            clock=self.clock,
+            metrics=self.metrics,
+            log=self.log,
+            function_of=self.store.functions.get,
+            max_bytes=settings.log_max_bytes,
+            retention_ms=round(settings.log_retention_days * DAY_MS),
+        )
+
+    async def _join(self, data_dir: DataDir) -> None:
+        """Bury this host's former self, whose environments are gone, and join as a new incarnation."""
+        identity = data_dir.identity(new_host=f"{self._random.getrandbits(48):012x}")
+        if identity.incarnation is not None and await self.store.hosts.bury(identity.incarnation, None):
+            requeued = await self.store.hosts.reap(identity.incarnation)
+            self.log.info("node.recovered", incarnation=identity.incarnation, events=requeued)
+
+        def new_incarnation() -> str:
+            incarnation = f"{identity.host}-{self._random.getrandbits(64):016x}"
+            data_dir.remember(Identity(host=identity.host, incarnation=incarnation))
+            return incarnation
+
+        self.membership = await self._stack.enter_async_context(
+            Membership(
+                hosts=self.store.hosts,
+                functions=self.store.functions,
+                slots=self.store.slots,
+                environments=self.runtime,
+                clock=self.clock,
+                metrics=self.metrics,
+                log=self.log,
+                info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
+                new_incarnation=new_incarnation,
+                is_isolated=is_isolated,
+            )
+        )
+
+    async def _start_planes(self) -> None:
+        settings, clock, store, log = self.settings, self.clock, self.store, self.log
+        incarnation = lambda: self.membership.incarnation
+        targets: dict[str, Target] = {}
+        claims = Claims(incarnation=incarnation, events=store.events, clock=clock, metrics=self.metrics, log=log)
+        self._stack.push_async_callback(claims.stop)
+        destinations = await self._stack.enter_async_context(
+            DestinationPlane(claims=claims, targets=targets, clock=clock, metrics=self.metrics, log=log)
+        )
+        self.sync = SyncPlane(
+            incarnation=incarnation, slots=store.slots, environments=self.runtime, metrics=self.metrics
+        )
+        self.events = await self._stack.enter_async_context(
+            EventPlane(
+                incarnation=incarnation,
+                functions=store.functions,
+                events=store.events,
+                claims=claims,
+                slots=store.slots,
+                environments=self.runtime,
+                clock=clock,
+                metrics=self.metrics,
+                log=log,
+                new_id=self._new_id,
+                may_take_work=lambda: self.membership.may_take_work,
+                retry_base_ms=round(settings.async_retry_base_delay * 1_000),
+                on_deliveries_due=destinations.wake,
+                on_dead=self.membership.declare_dead,
+            )
+        )
+        deployments = await self._stack.enter_async_context(
+            Deployments(
+                functions=store.functions,
+                packages=self.packages,
+                clock=clock,
+                log=log,
+                new_id=self._new_id,
+                account_limit=settings.account_concurrency,
+            )
+        )
+        await self._stack.enter_async_context(HotReload(functions=store.functions, environments=self.runtime, log=log))
+        lambda_ = LambdaService(
+            store=store,
+            packages=self.packages,
+            deployments=deployments,
+            settings=settings,
+            clock=clock,
+            random=self._random,
+            targets=targets,
+        )
+        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=store))
+        self.services = {"lambda": lambda_.api, **{api.service: api for adapter in adapters for api in adapter.apis}}
+        targets["lambda"] = FunctionTarget(functions=store.functions, events=self.events)
+        targets.update({target.service: target for adapter in adapters for target in adapter.targets})
+        self.gateway = Gateway(
+            services=self.services,
+            hot_invoke=InvokeDoor(
+                functions=store.functions, sync=self.sync, events=self.events, settings=settings, clock=clock
+            ),
+            internal=internal_routes(self),
+            settings=settings,
+            request_ids=self._ids,
+            log=log,
+        )
+
+    # Serving HTTP.
+
+    def _listen(self) -> socket.socket:
+        """Bind the port at once, so that the node's own URL is known to its parts."""
+        settings = self.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
+                "Fix: choose another with --port or EVENTROUTER_PORT"
+            ) from error
+        port = listener.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+        self.url = settings.advertise_url or f"http://{host}:{port}"
+        return listener
+
+    async def _serve(self, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            self.gateway,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            backlog=2048,
+            h11_max_incomplete_event_size=None,
+        )
+        self._http = _HttpServer(config)
+        task = asyncio.create_task(self._http.serve(sockets=[listener]), name="http")
+        while not self._http.started:
+            if task.done():
+                await task
+                raise ConfigError("the HTTP server ended while it was starting")
+            await self.clock.sleep(0.005)
+        self._http_task = task
+        self._stack.push_async_callback(self._stop_http)
+        self._serving = True
+
+    async def _stop_http(self) -> None:
+        self._http.should_exit = True
+        self._http.force_exit = True
+        await self._http_task
+
+    # Draining.
+
+    async def _drain(self) -> None:
+        """Take nothing new, wait for what runs; when the grace is over, or at once if hurried, kill it."""
+        self._http.should_exit = True
+        self.events.stop_claiming()
+        finished = asyncio.create_task(self._wait_finished(), name="drain")
+        hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
+        await asyncio.wait({finished, hurried}, timeout=self.settings.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not finished.done():
+            self.log.warning("node.grace_ended", hurried=self._hurried.is_set())
+            await self.runtime.kill_all()
+            await asyncio.wait({finished}, timeout=HANDED_BACK_PATIENCE_S)
+        finished.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await finished
+
+    async def _wait_finished(self) -> None:
+        await self.sync.wait_quiet()
+        await self.events.drain()
+        await self.store.slots.drained()
+
+    # What parts ask of the node.
+
+    def _new_id(self) -> UUID:
+        return UUID(self._ids())
+
+    async def _other_hosts(self) -> list[HostInfo]:
+        hosts = await self.store.hosts.list()
+        return [info for incarnation, info in hosts.items() if incarnation != self.membership.incarnation]
+
+    def _function_changed(self, name: FunctionName, function: Function | None) -> None:
+        generation = None if function is None else function.generation
+        if self._generations.get(name) != generation:
+            self.runtime.retire(name)
+        if function is None:
+            self._generations.pop(name, None)
+        else:
+            self._generations[name] = function.generation
+            for note in self.not_applied(function):
+                self.log.info("setting.not_applied", function=name.name, setting=note)
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn, without its own signal handling: the node's face decides what a signal means."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
