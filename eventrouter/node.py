@@ -327,15 +327,14 @@ class Node:
         self._serving = True
 
     async def _stop_http(self) -> None:
-        self._http.should_exit = True
-        self._http.force_exit = True
+        self._http.stop(at_once=True)
         await self._http_task
 
     # Draining.
 
     async def _drain(self) -> None:
         """Take nothing new, wait for what runs; when the grace is over, or at once if hurried, kill it."""
-        self._http.should_exit = True
+        self._http.stop()
         self.events.stop_claiming()
         finished = asyncio.create_task(self._wait_finished(), name="drain")
         hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
@@ -364,19 +363,34 @@ class Node:
         return [info for incarnation, info in hosts.items() if incarnation != self.membership.incarnation]
 
     def _function_changed(self, name: FunctionName, function: Function | None) -> None:
-        generation = None if function is None else function.generation
-        if self._generations.get(name) != generation:
+        runnable = self.store.functions.runnable(name)
+        generation = 0 if runnable is None else runnable.generation
+        if self._generations.pop(name, generation) != generation:
             self.runtime.retire(name)
-        if function is None:
-            self._generations.pop(name, None)
-        else:
-            self._generations[name] = function.generation
+        if function is not None:
+            self._generations[name] = generation
             for note in self.not_applied(function):
                 self.log.info("setting.not_applied", function=name.name, setting=note)
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, without its own signal handling: the node's face decides what a signal means."""
+    """uvicorn, without its own signal handling: the node's face decides what a signal means.
+
+    It waits for `stop()` instead of looking ten times a second whether it should.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no new connections and end when the open ones are done, or at once."""
+        self.should_exit = True
+        self.force_exit = self.force_exit or at_once
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        await self._stopping.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

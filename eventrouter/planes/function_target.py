@@ -29,7 +29,7 @@ class FunctionTarget:
 
     async def deliver(self, arn: str, delivery: Delivery) -> None:
         reference = _reference(arn)
-        function = self._functions.get(reference.function)
+        function = self._functions.runnable(reference.function)
         if function is None:
             raise AdapterError(f"Function not found: {arn}", transient=False)
         invocation = Invocation(

@@ -186,10 +186,10 @@ class Pump:
             await self._wait_lanes()
 
     async def _function(self) -> Function | None:
-        function = self.parts.functions.get(self.name)
+        function = self.parts.functions.runnable(self.name)
         if function is None:
             await self.parts.functions.refresh()
-            function = self.parts.functions.get(self.name)
+            function = self.parts.functions.runnable(self.name)
         if function is not None:
             self._revision = function.revision
             if function.generation != self._generation:
@@ -366,7 +366,7 @@ class Pump:
         """End what is due of a function that is gone or may run nothing (reserved concurrency 0)."""
         self._more = False
         while claims := await self._claimed(CLAIM_LIMIT):
-            function = self.parts.functions.get(self.name)
+            function = self.parts.functions.runnable(self.name)
             for claim in claims:
                 if function is None:
                     self.parts.judge.drop(self.name.name, claim, reason="the function does not exist")
@@ -379,7 +379,7 @@ class Pump:
     async def _back_off(self, reason: ThrottleReason) -> None:
         """Judge the oldest due events as throttled, then hold the whole function back for a while."""
         self._more = False
-        function = self.parts.functions.get(self.name)
+        function = self.parts.functions.runnable(self.name)
         for claim in await self._claimed(THROTTLED_CLAIMS):
             if function is None:
                 self.parts.judge.hand_back(claim)

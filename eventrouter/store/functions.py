@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from eventrouter.errors import StoreError
-from eventrouter.rules.function import Function
+from eventrouter.rules.function import Function, UpdateStatus
 from eventrouter.rules.names import FunctionName
 from eventrouter.store.connect import Scripts
 from eventrouter.store.keys import Keys
@@ -51,12 +51,17 @@ class Functions:
         self._keys = tuple(keys.installation(name) for name in names)
         self._read_keys = tuple(keys.installation(name) for name in ("functions", "frev", "rev", "meta"))
         self._cache: dict[FunctionName, Function] = {}
+        self._runnable: dict[FunctionName, Function] = {}
         self._seen = 0
         self._listeners: list[Listener] = []
 
     def get(self, name: FunctionName) -> Function | None:
         """Return a function as this node knows it."""
         return self._cache.get(name)
+
+    def runnable(self, name: FunctionName) -> Function | None:
+        """Return the record that invocations run by: while an update is under way, the one before it (§1.9)."""
+        return self._runnable.get(name)
 
     def list(self, account: str, region: str) -> list[Function]:
         """Return the functions of an account in a region, by name."""
@@ -148,9 +153,11 @@ class Functions:
         elif known.revision >= revision and not (force and known != function):
             return False
         if function is None:
-            del self._cache[name]
+            del self._cache[name], self._runnable[name]
         else:
             self._cache[name] = function
+            if name not in self._runnable or function.last_update_status is not UpdateStatus.IN_PROGRESS:
+                self._runnable[name] = function
         for listener in self._listeners:
             listener(name, function)
         return True
