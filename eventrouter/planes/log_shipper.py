@@ -21,7 +21,7 @@ from eventrouter.rules.names import FunctionName
 from eventrouter.rules.outcome import Run
 from eventrouter.store import LogChunk, LogLine, Logs
 
-FLUSH_EVERY_S = 0.2
+FLUSH_EVERY_S = 0.05
 BUFFER_LINES = 50_000
 CHUNK_LINES = 1_000
 

@@ -155,7 +155,7 @@ class InvokeDoor:
 
     def _invocable(self, reference: FunctionReference) -> Function:
         """Return the function, if it exists at that qualifier and its state allows invocations."""
-        function = self._functions.get(reference.function)
+        function = self._functions.runnable(reference.function)
         if function is None or reference.version != LATEST:
             raise function_not_found(reference.function, reference.version)
         if function.state is not State.ACTIVE:
