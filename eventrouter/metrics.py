@@ -53,6 +53,9 @@ class Metrics:
         self.loop_failures = Counter(
             "eventrouter_loop_failures", "Turns of a background loop that failed.", ["loop"], registry=registry
         )
+        self.loop_age = Gauge(
+            "eventrouter_loop_age_seconds", "Time since a loop's last good turn.", ["loop"], registry=registry
+        )
         self.of = cache(self._of)
 
     def render(self) -> bytes:

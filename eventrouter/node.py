@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 from uuid import UUID
 
 import uvicorn
@@ -37,6 +38,7 @@ from eventrouter.planes.events import EventPlane
 from eventrouter.planes.function_target import FunctionTarget
 from eventrouter.planes.hot_reload import HotReload
 from eventrouter.planes.log_shipper import LogShipper
+from eventrouter.planes.loops import Loops
 from eventrouter.planes.membership import Membership
 from eventrouter.planes.observer import RunRecorder
 from eventrouter.planes.sync import SyncPlane
@@ -52,6 +54,7 @@ from eventrouter.store.checks import judge_server, read_facts
 from eventrouter.store.embedded import EmbeddedValkey
 
 DAY_MS = 86_400_000
+GAVE_UP_EXIT_CODE = 70
 HANDED_BACK_PATIENCE_S = 5.0
 """How long a node that hands its work back waits for Redis to take it."""
 
@@ -126,6 +129,9 @@ class Node:
         await self._open_store(data_dir)
         listener = self._listen()
 
+        self._loops = await self._stack.enter_async_context(
+            Loops(clock=clock, metrics=self.metrics, log=self.log, give_up=self._give_up)
+        )
         self.packages = Packages(data_dir.path / "packages", Peers(self._other_hosts).fetch_package)
         shipper = await self._stack.enter_async_context(self._log_shipper())
         self.runtime = await self._stack.enter_async_context(
@@ -206,8 +212,8 @@ class Node:
                 functions=self.store.functions,
                 slots=self.store.slots,
                 environments=self.runtime,
+                loops=self._loops,
                 clock=self.clock,
-                metrics=self.metrics,
                 log=self.log,
                 info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
                 new_incarnation=new_incarnation,
@@ -233,6 +239,7 @@ class Node:
                 functions=store.functions,
                 events=store.events,
                 claims=claims,
+                loops=self._loops,
                 slots=store.slots,
                 environments=self.runtime,
                 clock=clock,
@@ -249,7 +256,7 @@ class Node:
             Deployments(
                 functions=store.functions,
                 packages=self.packages,
-                clock=clock,
+                loops=self._loops,
                 log=log,
                 new_id=self._new_id,
                 account_limit=settings.account_concurrency,
@@ -361,6 +368,11 @@ class Node:
     async def _other_hosts(self) -> list[HostInfo]:
         hosts = await self.store.hosts.list()
         return [info for incarnation, info in hosts.items() if incarnation != self.membership.incarnation]
+
+    def _give_up(self, reason: str) -> NoReturn:
+        """End this process: it can do no good any more. Whoever restarts it loses nothing that was accepted."""
+        self.log.critical("node.gave_up", reason=reason)
+        os._exit(GAVE_UP_EXIT_CODE)
 
     def _function_changed(self, name: FunctionName, function: Function | None) -> None:
         runnable = self.store.functions.runnable(name)

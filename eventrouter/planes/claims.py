@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
-from eventrouter.errors import NodeDead, StoreError
+from eventrouter.errors import NodeDead
 from eventrouter.metrics import Metrics
 from eventrouter.store import Claim, Events, Settlement
 
@@ -117,8 +117,8 @@ class Claims:
                     settled = await self._events.settle(place.incarnation, place.partition, batch)
                 except NodeDead:
                     settled = [False] * len(batch)
-                except StoreError as error:
-                    self._log.warning("events.unsettled", events=len(waiting), reason=str(error))
+                except Exception as error:  # noqa: BLE001 - no verdict may be lost; it is repeated until it is taken
+                    self._log.warning("events.unsettled", events=len(waiting), reason=repr(error))
                     await self._clock.sleep(RETRY_AFTER_S)
                     continue
                 self._forget(waiting, settled)

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock
 from eventrouter.errors import EventRouterError
+from eventrouter.planes.loops import Loops
 from eventrouter.rules.concurrency import minimum_unreserved
 from eventrouter.rules.function import Function, State, UpdateStatus
 from eventrouter.rules.names import FunctionName
@@ -33,27 +33,27 @@ class Deployments:
         *,
         functions: Functions,
         packages: Packages,
-        clock: Clock,
+        loops: Loops,
         log: FilteringBoundLogger,
         new_id: Callable[[], UUID],
         account_limit: int,
     ) -> None:
         self._functions = functions
         self._packages = packages
-        self._clock = clock
+        self._loops = loops
         self._log = log
         self._new_id = new_id
         self._account_limit = account_limit
         self._running: dict[FunctionName, asyncio.Task[None]] = {}
-        self._sweeper: asyncio.Task[None] | None = None
         functions.on_change(self._changed)
 
     async def __aenter__(self) -> Self:
-        self._sweeper = asyncio.create_task(self._sweep_forever(), name="deployments-sweep")
+        self._loops.start("deployments-sweep", self._sweep)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        tasks = [*self._running.values(), *([self._sweeper] if self._sweeper else [])]
+        await self._loops.stop("deployments-sweep")
+        tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,12 +91,11 @@ class Deployments:
         except EventRouterError as error:
             self._log.warning("deployment.delayed", function=name.name, reason=str(error))
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            for function in self._functions.all():
-                if is_unfinished(function):
-                    self._start(function.name)
-            await self._clock.sleep(SWEEP_EVERY_S)
+    async def _sweep(self) -> float:
+        for function in self._functions.all():
+            if is_unfinished(function):
+                self._start(function.name)
+        return SWEEP_EVERY_S
 
 
 def is_unfinished(function: Function) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
-from eventrouter.errors import AdapterError, EventRouterError, NodeDead, StoreError
+from eventrouter.errors import AdapterError, StoreError
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.parcel import Parcel
@@ -79,7 +79,7 @@ class DestinationPlane:
                 await self._claims.wait_settled()
                 if len(claims) < TOGETHER and partition not in self._again:
                     return
-        except (StoreError, NodeDead) as error:
+        except StoreError as error:
             self._log.warning("deliveries.not_claimed", partition=partition, reason=str(error))
         finally:
             del self._tasks[partition]
@@ -94,7 +94,7 @@ class DestinationPlane:
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 await self._target(parcel).deliver(parcel.arn, parcel.delivery)
-        except (EventRouterError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - adapters are anybody's: whatever they raise is a failed delivery
             self._failed(claim, parcel, error)
         else:
             self._log.debug("delivery.made", request_id=claim.id, target=parcel.arn)

@@ -17,6 +17,7 @@ from eventrouter.errors import NodeDead, StoreError
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.judge import EventJudge
+from eventrouter.planes.loops import Loops
 from eventrouter.planes.pump import Pump, PumpParts
 from eventrouter.ports import Environments
 from eventrouter.rules.function import Function
@@ -40,6 +41,7 @@ class EventPlane:
         functions: Functions,
         events: Events,
         claims: Claims,
+        loops: Loops,
         slots: Slots,
         environments: Environments,
         clock: Clock,
@@ -52,16 +54,15 @@ class EventPlane:
         on_dead: Callable[[], None],
     ) -> None:
         self._events = events
-        self._clock = clock
         self._metrics = metrics
         self._log = log
         self._on_deliveries_due = on_deliveries_due
         self._on_dead = on_dead
         self._draining = False
         self._pumps: dict[str, Pump] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         self._unholding: set[asyncio.Task[None]] = set()
         self._claims = claims
+        self._loops = loops
         judge = EventJudge(claims=claims, clock=clock, metrics=metrics, log=log, retry_base_ms=retry_base_ms)
         self._parts = PumpParts(
             functions=functions,
@@ -81,10 +82,8 @@ class EventPlane:
         slots.on_freed(self._slot_freed)
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._look_forever(), name="events-look"),
-            asyncio.create_task(self._audit_forever(), name="events-audit"),
-        ]
+        self._loops.start("events-look", self._look)
+        self._loops.start("events-audit", self._audit)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -115,31 +114,22 @@ class EventPlane:
     async def drain(self) -> None:
         """Take no new events, wait for those that run, hand back those that have not started."""
         self.stop_claiming()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._loops.stop("events-look")
+        await self._loops.stop("events-audit")
         await asyncio.gather(*(pump.wait_idle() for pump in self._pumps.values()))
         await self._claims.wait_settled()
 
     # Looking for due events.
 
-    async def _look_forever(self) -> None:
-        while True:
-            wait_s = LOOK_EVERY_S
-            try:
-                wait_s = await self._look()
-            except NodeDead:
-                self._on_dead()
-            except StoreError as error:
-                self._metrics.loop_failures.labels("events-look").inc()
-                self._log.warning("events.look_failed", reason=str(error))
-            await self._clock.sleep(wait_s)
-
     async def _look(self) -> float:
         """Wake the pumps of every function with events due; return how long the next look may wait."""
         next_ms = LOOK_EVERY_S * 1_000
-        for partition, due in enumerate(await self._events.due_all()):
+        try:
+            dues = await self._events.due_all()
+        except NodeDead:
+            self._on_dead()
+            return LOOK_EVERY_S
+        for partition, due in enumerate(dues):
             for key in due.functions:
                 if key == DESTINATIONS:
                     self._on_deliveries_due(partition)
@@ -173,12 +163,7 @@ class EventPlane:
         except StoreError as error:
             self._log.info("events.unhold_failed", function=pump.key, reason=str(error))
 
-    # Claims whose answer was lost.
-
-    async def _audit_forever(self) -> None:
-        while True:
-            await self._clock.sleep(AUDIT_EVERY_S)
-            try:
-                await self._claims.return_strays()
-            except StoreError as error:
-                self._log.info("events.audit_failed", reason=str(error))
+    async def _audit(self) -> float:
+        """Give back what a lost answer claimed for this node."""
+        await self._claims.return_strays()
+        return AUDIT_EVERY_S

@@ -27,7 +27,7 @@ CHUNK_LINES = 1_000
 
 
 class LogShipper:
-    """Long-lived: `async with shipper:` starts the shipping and, at the end, ships what is left."""
+    """Long-lived: leaving `async with shipper:` ships what is left."""
 
     def __init__(
         self,
@@ -49,18 +49,14 @@ class LogShipper:
         self._retention_ms = retention_ms
         self._buffer: dict[tuple[str, str, str, str], list[LogLine]] = {}
         self._lines = 0
-        self._waiting = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._shipping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._ship_forever(), name="log-shipper")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        if self._shipping is not None:
+            await self._shipping
         await self.flush()
 
     def ship(self, invocation: Invocation, run: Run) -> None:
@@ -77,7 +73,8 @@ class LogShipper:
             LogLine(timestamp_ms=at, message=text) for at, text in lines
         )
         self._lines += len(lines)
-        self._waiting.set()
+        if self._shipping is None:
+            self._shipping = asyncio.create_task(self._ship(), name="ship-logs")
 
     async def flush(self) -> None:
         """Ship everything that waits now. What the store refuses is dropped and counted."""
@@ -102,9 +99,11 @@ class LogShipper:
             self._metrics.logs_dropped.inc(dropped)
             self._log.warning("logs.dropped", lines=dropped, reason=str(error))
 
-    async def _ship_forever(self) -> None:
-        while True:
-            await self._waiting.wait()
-            await self._clock.sleep(FLUSH_EVERY_S)
-            self._waiting.clear()
-            await self.flush()
+    async def _ship(self) -> None:
+        """Ship what has gathered after a moment, until nothing gathers any more."""
+        try:
+            while self._buffer:
+                await self._clock.sleep(FLUSH_EVERY_S)
+                await self.flush()
+        finally:
+            self._shipping = None

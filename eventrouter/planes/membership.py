@@ -7,7 +7,6 @@ everyone and nothing is killed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -15,13 +14,13 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
 from eventrouter.errors import NodeDead, StoreError
-from eventrouter.metrics import Metrics
+from eventrouter.planes.loops import Loops
 from eventrouter.ports import Environments
 from eventrouter.rules.witness import BEAT_EVERY_S, FENCE_KILL_S, FENCE_STOP_S, Sighting, is_silent, look
 from eventrouter.store import Functions, HostInfo, Hosts, Slots
 
-AUDIT_EVERY_BEATS = 60
-REAP_EVERY_BEATS = 5
+REAP_EVERY_LOOKS = 5
+AUDIT_EVERY_LOOKS = 60
 
 
 class Membership:
@@ -34,8 +33,8 @@ class Membership:
         functions: Functions,
         slots: Slots,
         environments: Environments,
+        loops: Loops,
         clock: Clock,
-        metrics: Metrics,
         log: FilteringBoundLogger,
         info: HostInfo,
         new_incarnation: Callable[[], str],
@@ -46,7 +45,7 @@ class Membership:
         self._slots = slots
         self._environments = environments
         self._clock = clock
-        self._metrics = metrics
+        self._loops = loops
         self._log = log
         self._info = info
         self._new_incarnation = new_incarnation
@@ -58,23 +57,19 @@ class Membership:
         self._revision = -1
         self._killed = False
         self._rejoining = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._looks = 0
         self.incarnation = new_incarnation()
 
     async def __aenter__(self) -> Self:
         await self._join()
-        self._tasks = [
-            asyncio.create_task(self._beat_forever(), name="membership-beat"),
-            asyncio.create_task(self._watch_forever(), name="membership-watch"),
-            asyncio.create_task(self._fence_forever(), name="membership-fence"),
-        ]
+        self._loops.start("membership-beat", self._beat_or_rejoin)
+        self._loops.start("membership-watch", self._watch)
+        self._loops.start("membership-fence", self._fence)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        for name in ("membership-beat", "membership-watch", "membership-fence"):
+            await self._loops.stop(name)
         try:
             await self._hosts.leave(self.incarnation)
         except StoreError as error:
@@ -113,19 +108,15 @@ class Membership:
             await self._functions.refresh()
             self._revision = revision
 
-    async def _beat_forever(self) -> None:
-        while True:
-            await self._clock.sleep(BEAT_EVERY_S)
-            try:
-                if self._rejoining:
-                    await self._rejoin()
-                else:
-                    await self._beat()
-            except NodeDead:
-                self._rejoining = True
-            except StoreError as error:
-                self._metrics.loop_failures.labels("beat").inc()
-                self._log.warning("beat.failed", age_s=round(self.beat_age_s, 1), reason=str(error))
+    async def _beat_or_rejoin(self) -> float:
+        try:
+            if self._rejoining:
+                await self._rejoin()
+            else:
+                await self._beat()
+        except NodeDead:
+            self._rejoining = True
+        return BEAT_EVERY_S
 
     async def _rejoin(self) -> None:
         """Come back after being buried: nothing of the old incarnation may run on."""
@@ -137,38 +128,35 @@ class Membership:
 
     # Fencing itself.
 
-    async def _fence_forever(self) -> None:
-        while True:
-            await self._clock.sleep(BEAT_EVERY_S)
-            if self._killed or self.beat_age_s < FENCE_KILL_S - BEAT_EVERY_S:
-                continue
-            if not await self._is_isolated(self._others):
-                self._environments.beat()  # Redis is away for everyone: the keeper waits on
-                continue
-            if self.beat_age_s >= FENCE_KILL_S:
-                self._killed = True
-                self._log.error("node.fenced_itself", beat_age_s=round(self.beat_age_s, 1))
-                await self._environments.kill_all()
+    async def _fence(self) -> float:
+        """Stop what runs here if this node alone has lost Redis for too long."""
+        if self._killed or self.beat_age_s < FENCE_KILL_S - BEAT_EVERY_S:
+            return BEAT_EVERY_S
+        if not await self._is_isolated(self._others):
+            self._environments.beat()  # Redis is away for everyone: the keeper waits on
+        elif self.beat_age_s >= FENCE_KILL_S:
+            self._killed = True
+            self._log.error("node.fenced_itself", beat_age_s=round(self.beat_age_s, 1))
+            await self._environments.kill_all()
+        return BEAT_EVERY_S
 
     # Watching the others.
 
-    async def _watch_forever(self) -> None:
-        looks = 0
-        while True:
-            await self._clock.sleep(BEAT_EVERY_S)
-            looks += 1
-            try:
-                await self._watch()
-                if looks % REAP_EVERY_BEATS == 0:
-                    await self._reap(await self._hosts.dead())
-                if looks % AUDIT_EVERY_BEATS == 0:
-                    await self._reap(await self._hosts.audit())
-                    await self._audit_slots()
-            except StoreError as error:
-                self._sightings = {}
-                self._log.info("watch.failed", reason=str(error))
+    async def _watch(self) -> float:
+        self._looks += 1
+        try:
+            await self._look()
+        except StoreError:
+            self._sightings = {}  # what was not seen was not silent
+            raise
+        if self._looks % REAP_EVERY_LOOKS == 0:
+            await self._reap(await self._hosts.dead())
+        if self._looks % AUDIT_EVERY_LOOKS == 0:
+            await self._reap(await self._hosts.audit())
+            await self._audit_slots()
+        return BEAT_EVERY_S
 
-    async def _watch(self) -> None:
+    async def _look(self) -> None:
         beats = await self._hosts.beats()
         beats.pop(self.incarnation, None)
         if beats.keys() != self._sightings.keys():

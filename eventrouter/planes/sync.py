@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from eventrouter.errors import NodeDead, Unavailable
 from eventrouter.metrics import Metrics
 from eventrouter.ports import Environments, Lease
 from eventrouter.rules.function import Function
@@ -43,11 +44,7 @@ class SyncPlane:
         metrics = self._metrics.of(function.name.name)
         token = invocation.request_id
         incarnation = self._incarnation()
-        reason = (
-            ThrottleReason.RESERVED
-            if function.reserved_concurrency == 0
-            else await self._slots.take(incarnation, key, token)
-        )
+        reason = await self._take(function, incarnation, token)
         if reason is not None:
             metrics.throttles.inc()
             return Throttled(reason=reason)
@@ -78,6 +75,14 @@ class SyncPlane:
     async def wait_quiet(self) -> None:
         """Wait until no invocation runs."""
         await self._quiet.wait()
+
+    async def _take(self, function: Function, incarnation: str, token: str) -> ThrottleReason | None:
+        if function.reserved_concurrency == 0:
+            return ThrottleReason.RESERVED
+        try:
+            return await self._slots.take(incarnation, function.name.key, token)
+        except NodeDead as error:
+            raise Unavailable("this node is being replaced by a new incarnation of itself") from error
 
     async def _lease(self, function: Function) -> Lease:
         return await self._environments.lease(function, patience_s=PATIENCE_S)

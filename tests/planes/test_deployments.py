@@ -17,7 +17,9 @@ import pytest
 
 from eventrouter.clock import SystemClock
 from eventrouter.logging import get_logger
+from eventrouter.metrics import Metrics
 from eventrouter.planes.deployments import Deployments
+from eventrouter.planes.loops import Loops
 from eventrouter.rules.function import Function, LoggingConfig, State, UpdateStatus
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.packages import Packages
@@ -45,10 +47,11 @@ async def a_node(server: fakeredis.FakeServer, packages: Packages) -> AsyncItera
     clock = SystemClock()
     client = fakeredis.FakeAsyncRedis(server=server)
     store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(1))
+    loops = Loops(clock=clock, metrics=Metrics(), log=get_logger(), give_up=pytest.fail)
     deployments = Deployments(
-        functions=store.functions, packages=packages, clock=clock, log=get_logger(), new_id=uuid4, account_limit=1_000
+        functions=store.functions, packages=packages, loops=loops, log=get_logger(), new_id=uuid4, account_limit=1_000
     )
-    async with deployments:
+    async with loops, deployments:
         yield store, deployments
     await store.close()
 

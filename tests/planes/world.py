@@ -12,12 +12,15 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from eventrouter.errors import AdapterError, StoreError
 from eventrouter.logging import get_logger
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.destinations import DestinationPlane
 from eventrouter.planes.events import EventPlane
+from eventrouter.planes.loops import Loops
 from eventrouter.planes.sync import SyncPlane
 from eventrouter.ports import Delivery
 from eventrouter.rules.function import Code, EventInvokeConfig, Function, LoggingConfig, State
@@ -71,6 +74,7 @@ class World:
     events: EventPlane
     target: KeptTarget
     ids: Callable[[], UUID]
+    loops: Loops
     server: Any
 
     @contextlib.asynccontextmanager
@@ -170,11 +174,13 @@ async def a_world(
             return UUID(int=random.getrandbits(128), version=4)
 
         destinations = DestinationPlane(claims=claims, targets={"sqs": target}, clock=clock, metrics=metrics, log=log)
+        loops = Loops(clock=clock, metrics=metrics, log=log, give_up=pytest.fail)
         events = EventPlane(
             incarnation=lambda: INCARNATION,
             functions=store.functions,
             events=store.events,
             claims=claims,
+            loops=loops,
             slots=store.slots,
             environments=environments,
             clock=clock,
@@ -187,7 +193,7 @@ async def a_world(
             on_dead=lambda: None,
         )
         sync = SyncPlane(incarnation=lambda: INCARNATION, slots=store.slots, environments=environments, metrics=metrics)
-        async with destinations, events, beating(store, clock) if beats else contextlib.nullcontext():
+        async with destinations, loops, events, beating(store, clock) if beats else contextlib.nullcontext():
             yield World(
                 clock=clock,
                 store=store,
@@ -197,6 +203,7 @@ async def a_world(
                 events=events,
                 target=target,
                 ids=new_id,
+                loops=loops,
                 server=client.connection_pool.connection_kwargs["server"],
             )
         await store.close()
