@@ -37,6 +37,7 @@ from eventrouter.planes.destinations import DestinationPlane
 from eventrouter.planes.events import EventPlane
 from eventrouter.planes.function_target import FunctionTarget
 from eventrouter.planes.hot_reload import HotReload
+from eventrouter.planes.intake import IntakeGuard
 from eventrouter.planes.log_shipper import LogShipper
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.membership import Membership
@@ -159,7 +160,7 @@ class Node:
             url = valkey.url
         client = make_client(url)
         try:
-            facts = await read_facts(client)
+            facts = self._server_facts = await read_facts(client)
         except StoreError as error:
             await client.aclose()
             raise ConfigError(f"redis_url: Redis cannot be used: {error}") from error
@@ -262,6 +263,8 @@ class Node:
                 account_limit=settings.account_concurrency,
             )
         )
+        if self._server_facts.info:
+            await self._stack.enter_async_context(IntakeGuard(store=store, loops=self._loops, log=log))
         await self._stack.enter_async_context(HotReload(functions=store.functions, environments=self.runtime, log=log))
         lambda_ = LambdaService(
             store=store,

@@ -77,6 +77,12 @@ class Store:
         await self.check_partitions()
         await self.functions.refresh()
 
+    async def memory(self) -> tuple[int, int]:
+        """Return the server's memory in use and its limit (0: none), in bytes."""
+        text = (await self.scripts.command("INFO", "memory")).decode()
+        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return int(facts["used_memory"]), int(facts.get("maxmemory", 0))
+
     async def close(self) -> None:
         """Give back what is still to be given back, then close the connections. Closing twice is harmless."""
         await self.slots.close()

@@ -240,6 +240,7 @@ class Scripts:
         self._scripts = scripts
         self._clock = clock
         self._random = random
+        self._refusal: str | None = None
         self._shared = _Dispatcher([lane() for _ in range(LANES)])
         self._apart = _Dispatcher([lane()])
 
@@ -297,6 +298,10 @@ class Scripts:
             for command, sent in zip(packed, first, strict=True)
         ]
 
+    def refuse_intake(self, reason: str | None) -> None:
+        """Let scripts that take in new data be refused with `reason` from now on, or none any more (None)."""
+        self._refusal = reason
+
     async def load(self) -> None:
         """Load every script, so that first calls need no second round trip."""
         await self.command_each([("SCRIPT", "LOAD", script.text) for script in self._scripts.values()])
@@ -314,6 +319,8 @@ class Scripts:
         way: _Dispatcher,
         sent: asyncio.Future[Any] | None = None,
     ) -> Any:
+        if self._refusal is not None and script is not None and script.intake:
+            raise IntakeRefused(self._refusal)
         deadline = self._clock.monotonic() + budget_s
         delay_s = RETRY_FIRST_S
         while True:
