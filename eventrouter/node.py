@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random, SystemRandom
 from types import TracebackType
 from typing import NoReturn, Self
@@ -70,7 +70,7 @@ class Node:
     gateway: Gateway
     sync: SyncPlane
     events: EventPlane
-    services: dict[str, ServiceApi]
+    services: Mapping[str, ServiceApi]
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, random: Random | None = None) -> None:
         self.settings = settings
@@ -207,20 +207,25 @@ class Node:
             data_dir.remember(Identity(host=identity.host, incarnation=incarnation))
             return incarnation
 
-        self.membership = await self._stack.enter_async_context(
-            Membership(
-                hosts=self.store.hosts,
-                functions=self.store.functions,
-                slots=self.store.slots,
-                environments=self.runtime,
-                loops=self._loops,
-                clock=self.clock,
-                log=self.log,
-                info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
-                new_incarnation=new_incarnation,
-                is_isolated=is_isolated,
-            )
+        self.membership = Membership(
+            hosts=self.store.hosts,
+            functions=self.store.functions,
+            slots=self.store.slots,
+            environments=self.runtime,
+            loops=self._loops,
+            clock=self.clock,
+            log=self.log,
+            info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
+            new_incarnation=new_incarnation,
+            is_isolated=is_isolated,
         )
+
+        def forget_incarnation() -> None:
+            if self.membership.has_left:  # nothing of it is left for the next start to recover
+                data_dir.remember(Identity(host=identity.host))
+
+        self._stack.callback(forget_incarnation)
+        await self._stack.enter_async_context(self.membership)
 
     async def _start_planes(self) -> None:
         settings, clock, store, log = self.settings, self.clock, self.store, self.log

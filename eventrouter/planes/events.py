@@ -80,6 +80,7 @@ class EventPlane:
             on_dead=on_dead,
         )
         slots.on_freed(self._slot_freed)
+        functions.on_change(self._function_changed)
 
     async def __aenter__(self) -> Self:
         self._loops.start("events-look", self._look)
@@ -144,6 +145,12 @@ class EventPlane:
         if pump is None:
             pump = self._pumps[name.key] = Pump(parts=self._parts, name=name)
         return pump
+
+    def _function_changed(self, name: FunctionName, function: Function | None) -> None:
+        """Forget the pump of a deleted function, unless it has something to end."""
+        pump = self._pumps.get(name.key)
+        if function is None and pump is not None and pump.is_idle:
+            del self._pumps[name.key]
 
     def _slot_freed(self, key: str) -> None:
         """Let functions try again that were held back for want of the slot that is free now."""

@@ -59,6 +59,7 @@ class Membership:
         self._rejoining = False
         self._looks = 0
         self.incarnation = new_incarnation()
+        self.has_left = False
 
     async def __aenter__(self) -> Self:
         await self._join()
@@ -72,6 +73,7 @@ class Membership:
             await self._loops.stop(name)
         try:
             await self._hosts.leave(self.incarnation)
+            self.has_left = True
         except StoreError as error:
             self._log.warning("node.left_uncleanly", incarnation=self.incarnation, reason=str(error))
 

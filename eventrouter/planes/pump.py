@@ -144,10 +144,15 @@ class Pump:
             await self.parts.events.unhold(self.key)
             self.wake()
 
+    @property
+    def is_idle(self) -> bool:
+        """Say that nothing runs and nothing is claimed here."""
+        return self._task is None and not self._starting
+
     async def wait_idle(self) -> None:
         """Wait until nothing runs and nothing is claimed here."""
         self._signal.set()
-        while self._task is not None or self._starting:
+        while not self.is_idle:
             await asyncio.wait([task for task in (self._task, *self._starting) if task is not None])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
