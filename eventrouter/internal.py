@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import unquote
 
 from eventrouter import __version__
 from eventrouter.api.http import InternalHandler, Request, Response, json_response, text_response
+from eventrouter.metrics import Metrics
 from eventrouter.peers import HEALTH_PATH, PACKAGES_PATH
+from eventrouter.planes.membership import Membership
+from eventrouter.ports import ServiceApi
+from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
-from eventrouter.store import DESTINATIONS
-
-if TYPE_CHECKING:
-    from eventrouter.node import Node
+from eventrouter.runtime.packages import Packages
+from eventrouter.runtime.pool import Runtime
+from eventrouter.settings import Settings
+from eventrouter.store import DESTINATIONS, Store
 
 FUNCTIONS_PATH = "/_eventrouter/functions/"
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 ZIP_TYPE = (b"content-type", b"application/zip")
 
 
-def internal_routes(node: Node) -> dict[str, InternalHandler]:
+class ShownNode(Protocol):
+    """What these paths show of a node."""
+
+    settings: Settings
+    metrics: Metrics
+    store: Store
+    packages: Packages
+    runtime: Runtime
+    membership: Membership
+    server: str
+    services: Mapping[str, ServiceApi]
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    def not_applied(self, function: Function) -> list[str]: ...
+
+    async def reset(self) -> None: ...
+
+
+def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
     """Return the node's own paths and what answers each."""
     routes = _InternalRoutes(node)
     return {
@@ -39,7 +65,7 @@ def internal_routes(node: Node) -> dict[str, InternalHandler]:
 
 
 class _InternalRoutes:
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: ShownNode) -> None:
         self._node = node
 
     async def healthz(self, request: Request) -> Response:
@@ -100,16 +126,21 @@ class _InternalRoutes:
 
     async def package(self, request: Request) -> Response:
         """Give a code package, by the SHA-256 of the zip in hex."""
-        sha256 = request.path.removeprefix(PACKAGES_PATH)
+        sha256 = _below(PACKAGES_PATH, request)
         data = await asyncio.to_thread(self._node.packages.read, sha256)
         return text_response(404, "no such package\n") if data is None else Response(200, data, (ZIP_TYPE,))
 
     async def function(self, request: Request) -> Response:
         """Say which settings of a function are accepted and not applied here: by name or `account:region:name`."""
-        wanted = request.path.removeprefix(FUNCTIONS_PATH)
+        wanted = _below(FUNCTIONS_PATH, request)
         default = FunctionName(account="0" * 12, region=self._node.settings.region, name=wanted)
         name = FunctionName.from_key(wanted) if wanted.count(":") == 2 else default
         function = self._node.store.functions.get(name)
         if function is None:
             return text_response(404, f"no function {name.key}\n")
         return json_response(200, {"name": name.name, "not_applied": self._node.not_applied(function)})
+
+
+def _below(prefix: str, request: Request) -> str:
+    """Return what a path names below `prefix`, decoded."""
+    return unquote(request.path.removeprefix(prefix))

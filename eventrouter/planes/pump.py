@@ -1,9 +1,7 @@
 """Drains one function's asynchronous queue on this node.
 
 A *lane* is one concurrency slot with, once it is needed, one environment. The order is always: take a slot, claim
-events, run them, settle them, give the slot back. While runs are short, a lane is sent a few events ahead, so
-that neither the environment nor Redis waits for the other; while they are long, each event gets a lane of its
-own, and the number of lanes doubles as long as events are left waiting.
+events, run them, settle them, give the slot back. How many events and lanes that are is `rules.pace`'s to say.
 """
 
 from __future__ import annotations
@@ -27,17 +25,13 @@ from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName, FunctionReference
 from eventrouter.rules.outcome import Run, SystemFault, Throttled, ThrottleReason
+from eventrouter.rules.pace import CLAIM_LIMIT, Pace, claim_size, is_low, lanes_to_add
 from eventrouter.rules.retry import backoff_ms
 from eventrouter.store import Claim, Events, Functions, Slots
 
-SHORT_RUN_MS = 5.0
-"""Functions whose runs all stay below this are sent events ahead."""
-AHEAD = 16
-CLAIM_LIMIT = 100
 UNSETTLED_LIMIT = 1_000
 WIDEN_AFTER_S = 0.02
 """How long events wait for a lane before more lanes are opened."""
-WIDEN_LIMIT = 64
 THROTTLED_CLAIMS = 10
 PATIENCE_S = 30.0
 
@@ -62,23 +56,6 @@ class Lane:
     def in_flight(self) -> int:
         """Return how many events are in this lane's environment, running or sent ahead."""
         return len(self.sent)
-
-
-@dataclass(slots=True)
-class Pace:
-    """How long a function's runs take: the longest of late, forgotten slowly."""
-
-    longest_ms: float = float("inf")
-
-    def note(self, duration_ms: float) -> None:
-        if self.longest_ms == float("inf"):
-            self.longest_ms = duration_ms
-        else:
-            self.longest_ms = max(duration_ms, self.longest_ms * 0.98)
-
-    @property
-    def is_short(self) -> bool:
-        return self.longest_ms < SHORT_RUN_MS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -206,15 +183,12 @@ class Pump:
         return [lane for lane in self._lanes if lane.revision == self._revision]
 
     def _room(self) -> int:
-        """Return how many events to claim now: 0 until it is worth a round trip."""
+        """Return how many events to claim now."""
+        if self.parts.claims.unsettled > UNSETTLED_LIMIT:
+            return 0  # the store is what is slow
         lanes = self._fresh_lanes()
-        if not lanes or self.parts.claims.unsettled > UNSETTLED_LIMIT:
-            return 0
-        room = sum(self._window - lane.in_flight for lane in lanes) - len(self._buffer)
-        if self._pace.is_short:
-            room += CLAIM_LIMIT
-            return min(room, CLAIM_LIMIT) if room >= CLAIM_LIMIT // 2 else 0
-        return max(min(room, CLAIM_LIMIT), 0)
+        in_flight = sum(lane.in_flight for lane in lanes)
+        return claim_size(self._pace, lanes=len(lanes), in_flight=in_flight, buffered=len(self._buffer))
 
     async def _claim(self) -> None:
         room = self._room() if self._more else 0
@@ -249,7 +223,7 @@ class Pump:
         recalled: list[Claim] = []
         for lane in self._lanes:
             if lane.lease is not None and lane.in_flight > 1 and now - lane.moved_at >= WIDEN_AFTER_S:
-                self._pace.note((now - lane.moved_at) * 1_000)
+                self._pace = self._pace.after((now - lane.moved_at) * 1_000)
                 recalled += [lane.sent.pop(invocation.request_id) for invocation in lane.lease.recall()]
         self._buffer.extendleft(reversed(recalled))
         return bool(recalled)
@@ -257,12 +231,10 @@ class Pump:
     async def _widen(self) -> None:
         """Open as many lanes again as there are, if events wait and more lanes can help."""
         if self.parts.claims.unsettled > UNSETTLED_LIMIT:
-            return  # the store is what is slow
+            return
         if any(lane.lease is None for lane in self._lanes):
             return  # environments are being started: wait for these first
-        wanted = min(len(self._lanes), WIDEN_LIMIT)
-        if self._pace.is_short:
-            wanted = min(wanted, (os.cpu_count() or 1) - len(self._lanes))
+        wanted = lanes_to_add(self._pace, lanes=len(self._lanes), cpus=os.cpu_count() or 1)
         if wanted > 0:
             await self._open(wanted)
 
@@ -283,10 +255,6 @@ class Pump:
 
     # Lanes.
 
-    @property
-    def _window(self) -> int:
-        return AHEAD if self._pace.is_short else 1
-
     def _fill(self, function: Function) -> None:
         """Hand claimed events to lanes; close the lanes that find none."""
         for lane in list(self._lanes):
@@ -301,7 +269,7 @@ class Pump:
     def _feed(self, lane: Lane, function: Function) -> None:
         if lane.revision != self._revision:
             return
-        while lane.lease is not None and self._buffer and lane.in_flight < self._window:
+        while lane.lease is not None and self._buffer and lane.in_flight < self._pace.window:
             claim = self._buffer.popleft()
             if self.parts.judge.admit(function, claim):
                 self._submit(lane, lane.lease, function, claim)
@@ -319,11 +287,11 @@ class Pump:
             lane.moved_at = self.parts.clock.monotonic()
             if not lane.sent:
                 self.metrics.concurrent.dec()
-            self._pace.note(run.duration_ms)
+            self._pace = self._pace.after(run.duration_ms)
             self.parts.judge.judge(function, claim, run.outcome, version=run.version)
             if not self.parts.is_draining():
                 self._feed(lane, function)
-            if lane.in_flight == 0 or len(self._buffer) < CLAIM_LIMIT // 2:
+            if lane.in_flight == 0 or is_low(len(self._buffer)):
                 self._signal.set()
 
         lease.submit(invocation, done)
