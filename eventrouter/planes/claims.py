@@ -52,7 +52,12 @@ class Claims:
         self._waiting: defaultdict[_Place, deque[Settlement]] = defaultdict(deque)
         self._flushing: dict[_Place, asyncio.Task[None]] = {}
         self._suspects: set[tuple[str, int]] = set()
+        self._records_listeners: list[Callable[[int], None]] = []
         self.unsettled = 0
+
+    def on_records(self, listener: Callable[[int], None]) -> None:
+        """Have `listener` called with the partition in which a settlement has left records to deliver."""
+        self._records_listeners.append(listener)
 
     async def claim(self, partition: int, key: str, limit: int) -> list[Claim]:
         """Claim up to `limit` due events of one function. Raises NodeDead or Unavailable."""
@@ -121,16 +126,20 @@ class Claims:
                     self._log.warning("events.unsettled", events=len(waiting), reason=repr(error))
                     await self._clock.sleep(RETRY_AFTER_S)
                     continue
-                self._forget(waiting, settled)
+                self._forget(place, waiting, settled)
         finally:
             del self._flushing[place]
             if not waiting:
                 self._waiting.pop(place, None)
 
-    def _forget(self, waiting: deque[Settlement], settled: list[bool]) -> None:
+    def _forget(self, place: _Place, waiting: deque[Settlement], settled: list[bool]) -> None:
         for was_ours in settled:
-            claim = waiting.popleft().claim
+            settlement = waiting.popleft()
+            claim = settlement.claim
             self.unsettled -= 1
+            if settlement.records:
+                for listener in self._records_listeners:
+                    listener(place.partition)
             self._held.pop(claim.id, None)
             if not was_ours:
                 self._metrics.fenced.inc()

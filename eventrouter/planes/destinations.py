@@ -48,6 +48,7 @@ class DestinationPlane:
         self._draining = False
         self._again: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        claims.on_records(self.wake)
 
     async def __aenter__(self) -> Self:
         return self

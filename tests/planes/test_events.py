@@ -225,6 +225,17 @@ def test_a_delivery_that_fails_is_counted_and_made_again() -> None:
     in_a_world(scenario, failures=3)
 
 
+def test_a_record_is_delivered_as_soon_as_the_event_has_ended() -> None:
+    async def scenario(world: World) -> None:
+        function = await world.function(failing(0), config=BOTH)
+        await world.send(function)
+        await world.run(0.05)
+
+        assert len(world.target.bodies(AUDIT)) == 1
+
+    in_a_world(scenario)
+
+
 def test_events_of_a_deleted_function_end_visibly() -> None:
     async def scenario(world: World) -> None:
         function = await world.function(failing(99))
