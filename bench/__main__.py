@@ -10,6 +10,7 @@ import platform
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,13 +40,17 @@ def main(arguments: Sequence[str]) -> int:
     missed = [figure.name for report in reports for figure in report.figures if not figure.holds]
     if missed:
         print(f"targets missed: {'; '.join(missed)}")
-    return 1 if missed and options.check else 0
+    return 1 if any(report.failed for report in reports) or (missed and options.check) else 0
 
 
 def _run(name: str, *, quick: bool) -> Report:
+    """Run one benchmark. What goes wrong is its own affair: the others are measured all the same."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="eventrouter-bench-") as folder:
-        report: Report = importlib.import_module(f"bench.{name}").measure(QUICK if quick else FULL, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory(prefix="eventrouter-bench-") as folder:
+            report: Report = importlib.import_module(f"bench.{name}").measure(QUICK if quick else FULL, Path(folder))
+    except Exception:
+        report = Report(benchmark=name, what="FAILED", notes=tuple(traceback.format_exc().splitlines()), failed=True)
     print(f"\n{report.as_text()}\n  ({time.monotonic() - began:.0f} s)", flush=True)
     return report
 

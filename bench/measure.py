@@ -63,10 +63,17 @@ class Report:
     what: str
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
+    failed: bool = False
 
     def as_json(self) -> dict[str, Any]:
         figures = [{**asdict(figure), "median": figure.median, "holds": figure.holds} for figure in self.figures]
-        return {"benchmark": self.benchmark, "what": self.what, "figures": figures, "notes": list(self.notes)}
+        return {
+            "benchmark": self.benchmark,
+            "what": self.what,
+            "figures": figures,
+            "notes": list(self.notes),
+            "failed": self.failed,
+        }
 
     def as_text(self) -> str:
         header = ("figure", "median", "unit", "range", "target", "kept")

@@ -23,6 +23,7 @@ from eventrouter.rules.retry import (
     EventTally,
     GiveUp,
     Retry,
+    event_policy,
     judge_claim,
     judge_event,
 )
@@ -122,7 +123,7 @@ class EventJudge:
         )
 
     def _policy(self, function: Function, claim: Claim) -> EventPolicy:
-        return EventPolicy.of(function.event_invoke_config(claim.qualifier), self._retry_base_ms)
+        return event_policy(function.event_invoke_config(claim.qualifier), self._retry_base_ms)
 
     def _tally(self, claim: Claim, backoffs: int = 0) -> EventTally:
         return EventTally(age_ms=self._claims.age_ms(claim), errors=claim.errors, backoffs=max(backoffs, 0))

@@ -73,6 +73,9 @@ class EventInvokeConfig:
     last_modified_ms: int = 0
 
 
+_DEFAULTS = EventInvokeConfig()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """One function: what `$LATEST` is now, and the settings that belong to the whole function.
@@ -114,4 +117,4 @@ class Function:
 
     def event_invoke_config(self, qualifier: str | None) -> EventInvokeConfig:
         """Return the async settings of the qualifier that was used to invoke (never inherited)."""
-        return self.event_invoke.get(qualifier or LATEST, EventInvokeConfig())
+        return self.event_invoke.get(qualifier or LATEST, _DEFAULTS)

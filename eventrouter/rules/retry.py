@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 
 from eventrouter.rules.function import EventInvokeConfig
@@ -39,16 +40,17 @@ class EventPolicy:
     maximum_event_age_ms: int = DEFAULT_MAXIMUM_EVENT_AGE_S * 1_000
     retry_base_ms: int = DEFAULT_RETRY_BASE_MS
 
-    @classmethod
-    def of(cls, config: EventInvokeConfig, retry_base_ms: int = DEFAULT_RETRY_BASE_MS) -> EventPolicy:
-        """Build the policy of one qualifier's config, AWS's defaults where it is silent."""
-        retries = config.maximum_retry_attempts
-        age_s = config.maximum_event_age_s
-        return cls(
-            maximum_retry_attempts=DEFAULT_MAXIMUM_RETRY_ATTEMPTS if retries is None else retries,
-            maximum_event_age_ms=(DEFAULT_MAXIMUM_EVENT_AGE_S if age_s is None else age_s) * 1_000,
-            retry_base_ms=retry_base_ms,
-        )
+
+@lru_cache(maxsize=4_096)
+def event_policy(config: EventInvokeConfig, retry_base_ms: int = DEFAULT_RETRY_BASE_MS) -> EventPolicy:
+    """Return the policy of one qualifier's config, with AWS's defaults where it is silent."""
+    retries = config.maximum_retry_attempts
+    age_s = config.maximum_event_age_s
+    return EventPolicy(
+        maximum_retry_attempts=DEFAULT_MAXIMUM_RETRY_ATTEMPTS if retries is None else retries,
+        maximum_event_age_ms=(DEFAULT_MAXIMUM_EVENT_AGE_S if age_s is None else age_s) * 1_000,
+        retry_base_ms=retry_base_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,10 +32,10 @@ def violations(history: History, *, retries: int, reserved: int) -> list[str]:
 
 
 def ended_at(run: Run, faults: Iterable[Fault]) -> int | None:
-    """Return when a run was over: its own last statement, else the first fault that hit it, else None."""
+    """Return when a run was over: its own last statement, else the end of the first fault that hit it, else None."""
     if run.end is not None:
         return run.end
-    return min((fault.t for fault in faults if fault.hits(run)), default=None)
+    return min((fault.until for fault in faults if fault.hits(run)), default=None)
 
 
 def _attempts(identifier: str, attempts: Sequence[Run], faults: Sequence[Fault], retries: int) -> list[str]:

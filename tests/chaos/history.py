@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.processes import is_alive
+
 SOURCE = """
 import json, os, time
 
@@ -56,15 +58,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something was killed at `t`. `pids` are the environments that it hit; None: any that ran then."""
+    """Something was killed, beginning at `t`; at `until` all that it takes with it is dead.
+
+    `pids` are the environments that it hits; None: any that runs then.
+    """
 
     what: str
     t: int
+    until: int
     pids: frozenset[int] | None = None
 
     def hits(self, run: Run) -> bool:
         """Say whether the fault may have cut this run, or its finish, short."""
-        return (self.pids is None or run.pid in self.pids) and self.t >= run.start
+        return (self.pids is None or run.pid in self.pids) and self.until >= run.start
 
 
 @dataclass(slots=True)
@@ -91,8 +97,8 @@ class History:
         return {run.id for run in self.runs() if run.outcome == "ok"}
 
     def in_flight(self) -> list[Run]:
-        """Return the runs that have begun and not ended."""
-        return [run for run in self.runs() if run.end is None]
+        """Return the runs that have begun, have not ended, and still can."""
+        return [run for run in self.runs() if run.end is None and is_alive(run.pid)]
 
 
 def _run(token: str, note: dict[str, dict[str, object]]) -> Run:

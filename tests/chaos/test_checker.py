@@ -51,19 +51,19 @@ def test_a_second_run_without_a_crash_is_one_too_many(tmp_path: Path) -> None:
 
     assert "began 2 times" in check(history)[0]
 
-    history.faults.append(Fault("node", 2))
+    history.faults.append(Fault("node", 2, 2))
     assert check(history) == []
 
 
 def test_runs_that_overlap_are_found_also_after_a_kill(tmp_path: Path) -> None:
     lines = [("a", "1", 7, "start", 10), ("a", "2", 8, "start", 30), ("a", "2", 8, "ok", 40)]
     history = a_history(tmp_path / "h", *lines, accepted={"a"})
-    history.faults.append(Fault("environment", 50, frozenset({7})))
+    history.faults.append(Fault("environment", 50, 50, frozenset({7})))
 
     assert any("began before" in text for text in check(history))
     assert any("ran at once" in text for text in check(history))
 
-    history.faults[:] = [Fault("environment", 20, frozenset({7}))]
+    history.faults[:] = [Fault("environment", 15, 20, frozenset({7}))]
     assert check(history) == []
 
 

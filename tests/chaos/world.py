@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from eventrouter.rules.names import FunctionName
 from tests.chaos.checker import violations
 from tests.chaos.history import SOURCE, Fault, History
+from tests.chaos.processes import descendants, is_alive
 from tests.chaos.servers import ValkeyProcess, look
 from tests.e2e.accounts import REGION, Account
 from tests.e2e.nodes import NodeProcess, wait_until
@@ -88,17 +89,27 @@ class World:
         return answer
 
     def kill_environment(self, pid: int) -> None:
-        self.fault(f"environment {pid}", frozenset({pid}))
-        os.kill(pid, signal.SIGKILL)
+        with self.fault(f"environment {pid}", frozenset({pid})):
+            os.kill(pid, signal.SIGKILL)
 
     def kill_node(self) -> None:
-        self.fault("node")
-        self.node.kill()
+        """Kill the node; what it leaves behind ends by itself."""
+        below = descendants(self.node.process.pid)
+        with self.fault("node"):
+            self.node.kill()
+            wait_until("its processes to be gone", lambda: not [pid for pid in below if is_alive(pid)])
 
     def kill_valkey(self) -> None:
         assert self.valkey is not None
-        self.fault("valkey")
-        self.valkey.kill()
+        with self.fault("valkey"):
+            self.valkey.kill()
+
+    @contextmanager
+    def fault(self, what: str, pids: frozenset[int] | None = None) -> Iterator[None]:
+        """Note a fault that lasts from the beginning of the block to its end."""
+        began = time.monotonic_ns()
+        yield
+        self.history.faults.append(Fault(what, began, time.monotonic_ns(), pids))
 
     def settle(self, *, seconds: float = 30) -> None:
         """Wait until everything accepted has come to a good end; then check all promises and the slots."""
@@ -109,12 +120,13 @@ class World:
             except AssertionError:
                 left = sorted(self.history.accepted - self.history.done())
                 raise AssertionError(f"{len(left)} of {len(self.history.accepted)} lost: {left[:5]}") from None
-        wait_until("running calls to end", lambda: not self._running())
+        wait_until("running calls to end", lambda: not self.history.in_flight())
         if self.valkey is not None:
             url = self.valkey.url
             wait_until("an empty queue", lambda: look(url, lambda store: store.events.depth(self.key)) == 0)
             wait_until("all slots to be free", lambda: look(url, lambda store: store.slots.in_use(self.key)) == 0)
-        assert violations(self.history, retries=RETRIES, reserved=self.reserved) == []
+        broken = violations(self.history, retries=RETRIES, reserved=self.reserved)
+        assert not broken, "\n".join(broken)
 
     def all_slots_work(self) -> bool:
         """Say whether as many calls as are reserved can run at once: the slots as callers see them."""
@@ -124,13 +136,6 @@ class World:
     def close(self) -> None:
         self.account.close()
         self.node.stop()
-
-    def _running(self) -> bool:
-        cut = self.history.faults[-1].t if self.history.faults else 0
-        return any(run.start > cut for run in self.history.in_flight())
-
-    def fault(self, what: str, pids: frozenset[int] | None = None) -> None:
-        self.history.faults.append(Fault(what, time.monotonic_ns(), pids))
 
 
 def _answer(account: Account, name: str, event: dict[str, object]) -> str | None:

@@ -140,6 +140,15 @@ class Account:
             **more,
         )
 
+    def log_messages(self, name: str) -> list[str]:
+        """Return what a function's log group holds, in order; nothing while there is no such group yet."""
+        try:
+            return [
+                event["message"] for event in self.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+            ]
+        except self.logs.exceptions.ResourceNotFoundException:
+            return []
+
     def invoke(self, name: str, event: Any = None, **settings: Any) -> Answer:
         """Invoke and read the answer; `event` is sent as JSON, or as it is when it is bytes."""
         payload = event if isinstance(event, bytes) else json.dumps(event).encode()

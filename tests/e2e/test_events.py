@@ -43,8 +43,7 @@ def test_row_5_an_event_keeps_its_id_through_attempts_logs_record_and_dead_lette
 
 
 def _starts(account: Account, name: str, request_id: str) -> int:
-    events = account.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
-    return sum(event["message"].startswith(f"START RequestId: {request_id} ") for event in events)
+    return sum(message.startswith(f"START RequestId: {request_id} ") for message in account.log_messages(name))
 
 
 def test_an_event_that_fails_twice_succeeds_at_its_third_attempt(account: Account, notes: Notes) -> None:

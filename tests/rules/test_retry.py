@@ -17,6 +17,7 @@ from eventrouter.rules.retry import (
     GiveUp,
     Retry,
     backoff_ms,
+    event_policy,
     judge_claim,
     judge_event,
 )
@@ -101,10 +102,10 @@ def test_an_event_past_its_age_is_not_run() -> None:
 
 @pytest.mark.unit
 def test_settings_that_are_absent_are_aws_defaults() -> None:
-    assert EventPolicy.of(EventInvokeConfig()) == EventPolicy(
+    assert event_policy(EventInvokeConfig()) == EventPolicy(
         maximum_retry_attempts=2, maximum_event_age_ms=21_600_000, retry_base_ms=60_000
     )
-    assert EventPolicy.of(EventInvokeConfig(maximum_retry_attempts=0)).maximum_retry_attempts == 0
+    assert event_policy(EventInvokeConfig(maximum_retry_attempts=0)).maximum_retry_attempts == 0
 
 
 @pytest.mark.property
