@@ -13,8 +13,8 @@ from urllib.parse import unquote_plus
 DEFAULT_ACCOUNT = "000000000000"
 _CACHE_LIMIT = 4_096
 
-_ACCOUNT = re.compile(r"\d{12}")
-_REGION = re.compile(r"[a-z]{2,8}(?:-[a-z]+)*-\d{1,2}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_REGION = re.compile(r"[a-z]{2,8}(?:-[a-z]+)*-[0-9]{1,2}")
 _SERVICE = re.compile(r"[a-z0-9-]{1,64}")
 _HEADER_CREDENTIAL = re.compile(rb"Credential=([^,\s]+)")
 _QUERY_CREDENTIAL = re.compile(rb"(?:^|&)X-Amz-Credential=([^&]+)")

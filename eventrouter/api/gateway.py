@@ -27,7 +27,7 @@ from eventrouter.api.protocol.constraints import check_input
 from eventrouter.api.protocol.models import OperationModel, Service, service_model
 from eventrouter.api.protocol.rest_json import PathRouter, RestJson
 from eventrouter.api.refusals import operation_not_served, service_not_served
-from eventrouter.errors import EventRouterError, IntakeRefused, RequestError, Unavailable
+from eventrouter.errors import EventRouterError, IntakeRefused, NodeDead, RequestError, RuntimeFault, Unavailable
 from eventrouter.ports import Caller, ServiceApi
 from eventrouter.rules import limits
 from eventrouter.settings import Settings
@@ -188,9 +188,13 @@ class Gateway:
             limit = _BODY_LIMITS.get(operation, limits.OTHER_REQUEST_BYTES)
             limit = limits.SYNC_REQUEST_BYTES if operation.startswith("Invoke") else limit + 1
             refusal = request_too_large(limit, "InvokeFunction" if operation == "Invoke" else operation)
-        elif isinstance(error, Unavailable | IntakeRefused):
-            self._log.warning("request.unavailable", operation=operation, request_id=request_id, reason=str(error))
-            refusal = unavailable(str(error))
+        elif isinstance(error, Unavailable | IntakeRefused | NodeDead):
+            reason = "this node is joining its cluster again" if isinstance(error, NodeDead) else str(error)
+            self._log.warning("request.unavailable", operation=operation, request_id=request_id, reason=reason)
+            refusal = unavailable(reason)
+        elif isinstance(error, RuntimeFault):
+            self._log.warning("request.failed", operation=operation, request_id=request_id, reason=str(error))
+            refusal = service_error(str(error))
         else:
             expected = isinstance(error, EventRouterError)
             self._log.error(

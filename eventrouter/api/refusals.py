@@ -20,19 +20,26 @@ def operation_not_served(operation: str, service: str, version: str) -> RequestE
 def service_not_served(request: Request, service: str | None, request_id: str, version: str) -> Response:
     """Answer a request that leads to no service here. `service` is the signing name, None if it is not signed."""
     if service is None:
+        status, code = 404, "UnknownOperationException"
         text = f"eventrouter {version} serves nothing at {request.method} {request.path}."
-        return _answer(request, 404, "UnknownOperationException", text, request_id)
-    text = f"The service {service}, or this operation of it, is not served by eventrouter {version}."
-    return _answer(request, 501, UNSUPPORTED, text, request_id)
-
-
-def _answer(request: Request, status: int, code: str, text: str, request_id: str) -> Response:
-    content_type = request.header("content-type") or ""
-    if content_type.startswith("application/x-www-form-urlencoded"):  # the query protocol, which reads XML
-        body = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(text)}</Message></Error>"
-            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
-        )
-        return Response(status, body.encode(), ((b"content-type", b"text/xml"), (b"x-amzn-errortype", code.encode())))
+    else:
+        status, code = 501, UNSUPPORTED
+        text = f"The service {service}, or this operation of it, is not served by eventrouter {version}."
+    error_type = (b"x-amzn-errortype", code.encode())
+    xml = _xml(request, service, code, text, request_id)
+    if xml is not None:
+        return Response(status, xml.encode(), ((b"content-type", b"text/xml"), error_type))
     response = json_response(status, {"__type": code, "message": text})
-    return Response(status, response.body, (*response.headers, (b"x-amzn-errortype", code.encode())))
+    return Response(status, response.body, (*response.headers, error_type))
+
+
+def _xml(request: Request, service: str | None, code: str, text: str, request_id: str) -> str | None:
+    """Return the error as the query and rest-xml protocols carry it; None where the caller reads JSON."""
+    error = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
+    if service == "s3":
+        return f"<Error>{error}<RequestId>{request_id}</RequestId></Error>"
+    content_type = request.header("content-type") or ""
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        error = f"<Error><Type>Sender</Type>{error}</Error>"
+        return f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
+    return None

@@ -53,7 +53,8 @@ def root() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name and return its exit code; errors go to stderr."""
     try:
-        result = root.main(list(arguments), prog_name="eventrouter", standalone_mode=False)
+        colour = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
+        result = root.main(list(arguments), prog_name="eventrouter", standalone_mode=False, color=colour)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -43,9 +43,8 @@ def ls(url: str | None, as_json: bool) -> None:
         for row in sorted(targets, key=lambda row: row["target"])
     ]
     print_table(["target", "used by", *_COUNTS, "error"], rows)
-    waiting = pending.get("pending", len(pending.get("deliveries", [])))
-    if waiting:
-        click.echo(f"{waiting} deliveries have not reached their target yet and are tried again")
+    if pending["pending"]:
+        click.echo(f"{pending['pending']} deliveries have not reached their target yet and are tried again")
 
 
 def _targets(client: NodeClient) -> dict[str, set[str]]:

@@ -36,14 +36,13 @@ def ls(url: str | None, as_json: bool) -> None:
             function["FunctionName"],
             function.get("Runtime"),
             function.get("Handler"),
-            function.get("State", "Active"),
             function.get("MemorySize"),
             function.get("Timeout"),
             function.get("LastModified"),
         ]
         for function in found
     ]
-    print_table(["function", "runtime", "handler", "state", "MB", "timeout s", "modified"], rows)
+    print_table(["function", "runtime", "handler", "MB", "timeout s", "modified"], rows)
 
 
 @functions.command()

@@ -31,28 +31,31 @@ def logs(name: str, follow: bool, since: str | None, url: str | None, as_json: b
     start_ms = _since_ms(since) if since else None
     client = NodeClient(url)
     try:
-        group = _group(client, name)
-        for event in _events(client, group, start_ms, follow=follow):
+        group, exists = _group(client, name)
+        told = False
+        for event in _events(client, group, start_ms, follow=follow, patient=follow or exists):
+            told = True
             if as_json:
                 print_json_line(event)
             else:
                 # Within one entry Lambda's runtime writes carriage returns for line ends.
                 text = event["message"].rstrip().replace("\r", "\n")
                 click.echo(f"{instant(event['timestamp'])}  {text}")
+        if not told:
+            click.echo(f"{group} holds nothing{' since then' if since else ' yet'}", err=True)
     finally:
         client.close()
 
 
-def _group(client: NodeClient, name: str) -> str:
-    """Return the log group that the function names, or the usual one if the function is gone."""
+def _group(client: NodeClient, name: str) -> tuple[str, bool]:
+    """Return the log group that the function names, or the usual one if there is no function, and if there is one."""
     try:
         configuration = client.get(f"{function_path(name)}/configuration")
     except Refused as error:
         if error.status != 404:
             raise
-        return f"/aws/lambda/{name}"
-    group: str = configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"
-    return group
+        return f"/aws/lambda/{name}", False
+    return configuration["LoggingConfig"]["LogGroup"], True
 
 
 def _since_ms(text: str) -> int:
@@ -65,13 +68,18 @@ def _since_ms(text: str) -> int:
     return int((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
 
 
-def _events(client: NodeClient, group: str, start_ms: int | None, *, follow: bool) -> Iterator[dict[str, Any]]:
-    """Yield the events of a log group; when following, each once, though pages overlap by a millisecond."""
+def _events(
+    client: NodeClient, group: str, start_ms: int | None, *, follow: bool, patient: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the events of a log group; when following, each once, though pages overlap by a millisecond.
+
+    `patient`: that the group does not exist yet is no error.
+    """
     pause = threading.Event()
     seen: dict[str, int] = {}
     latest_ms = start_ms
     while True:
-        for event in _page_through(client, group, latest_ms, follow=follow):
+        for event in _page_through(client, group, latest_ms, patient=patient):
             if event["eventId"] in seen:
                 continue
             if follow:
@@ -84,7 +92,7 @@ def _events(client: NodeClient, group: str, start_ms: int | None, *, follow: boo
         pause.wait(_POLL_S)
 
 
-def _page_through(client: NodeClient, group: str, start_ms: int | None, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _page_through(client: NodeClient, group: str, start_ms: int | None, *, patient: bool) -> Iterator[dict[str, Any]]:
     members: dict[str, Any] = {"logGroupName": group}
     if start_ms is not None:
         members["startTime"] = start_ms
@@ -92,8 +100,7 @@ def _page_through(client: NodeClient, group: str, start_ms: int | None, *, follo
         try:
             page = client.call("logs", "Logs_20140328.FilterLogEvents", members, version="1.1")
         except Refused as error:
-            # Nothing has been logged yet: for someone who follows that is no error.
-            if follow and error.code == "ResourceNotFoundException":
+            if patient and error.code == "ResourceNotFoundException":
                 return
             raise
         yield from page.get("events", [])

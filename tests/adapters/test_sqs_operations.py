@@ -151,7 +151,8 @@ def test_a_queue_is_reached_by_every_shape_of_its_url() -> None:
             assert error.code == "QueueDoesNotExist"
             assert error.message == "The specified queue does not exist."
             assert error.headers["x-amzn-query-error"] == "AWS.SimpleQueueService.NonExistentQueue;Sender"
-        assert (await refused(world.sqs("PurgeQueue", QueueUrl="http://x/y/z/a/b"))).code == "InvalidAddress"
+        for url in ("http://x/y/z/a/b", "http://[x/000000000000/jobs", "http://x]/000000000000/jobs"):
+            assert (await refused(world.sqs("PurgeQueue", QueueUrl=url))).code == "InvalidAddress"
 
     play(scenario)
 

@@ -23,6 +23,7 @@ def read(credential: str, query: bytes = b"") -> Signature:
         ("test", "000000000000"),
         ("AKIAIOSFODNN7EXAMPLE", "000000000000"),
         ("1234567890123", "000000000000"),
+        ("%D9%A1" * 12, "000000000000"),
     ],
 )
 def test_an_access_key_of_12_digits_is_the_account(key: str, account: str) -> None:

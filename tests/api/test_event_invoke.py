@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from eventrouter.api.lambda_.functions import marker
 from tests.api.conftest import REGION, Account
 
 
@@ -78,9 +79,13 @@ def test_configurations_are_listed(account: Account) -> None:
     put(account, MaximumRetryAttempts=1)
 
     listed = account.lambda_.list_function_event_invoke_configs(FunctionName="f", MaxItems=1)
+    after = account.lambda_.list_function_event_invoke_configs(FunctionName="f", Marker=marker("$LATEST"))
 
     assert [config["FunctionArn"] for config in listed["FunctionEventInvokeConfigs"]] == [account.arn("f:$LATEST")]
     assert "NextMarker" not in listed
+    assert after["FunctionEventInvokeConfigs"] == []
+    made_up = refusal(account, "list_function_event_invoke_configs", FunctionName="f", Marker="!")
+    assert made_up == ("InvalidParameterValueException", "Invalid Marker.")
 
 
 def test_a_configuration_can_be_deleted_once(account: Account) -> None:

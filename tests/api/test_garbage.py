@@ -31,8 +31,9 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | VALUES
 OBJECTS = st.dictionaries(
     st.sampled_from(
         ["FunctionName", "Role", "Code", "ZipFile", "Timeout", "Runtime", "Handler", "Environment", "Variables", "Tags",
-         "Layers", "VpcConfig", "SubnetIds", "DeadLetterConfig", "TargetArn", "LoggingConfig", "LogFormat",
-         "ReservedConcurrentExecutions", "DestinationConfig", "OnFailure", "Destination", "MaximumRetryAttempts"]
+         "Layers", "FileSystemConfigs", "VpcConfig", "SubnetIds", "DeadLetterConfig", "TargetArn", "LoggingConfig",
+         "LogFormat", "ReservedConcurrentExecutions", "DestinationConfig", "OnFailure", "Destination",
+         "MaximumRetryAttempts"]
     ),
     st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(VALUES, inner, max_size=3)),
     max_size=5,

@@ -9,14 +9,17 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+import boto3
 import pytest
 import structlog
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from eventrouter import __version__
 from eventrouter.api.gateway import Gateway
 from eventrouter.api.http import Request, Response
 from eventrouter.api.request_ids import RequestIds
-from eventrouter.errors import IntakeRefused, RequestError
+from eventrouter.errors import IntakeRefused, NodeDead, RequestError
 from eventrouter.ports import Caller, ServiceApi
 from eventrouter.settings import Settings
 from tests.api.conftest import Account, Answer, Door, call
@@ -82,11 +85,22 @@ def test_a_missing_parameter_of_sqs_is_told_in_its_own_words() -> None:
     }
 
 
+@pytest.mark.parametrize("member", ['{"a": null}', '{"a": {"StringListValues": [null], "DataType": "String"}}'])
+def test_null_in_a_list_or_map_never_reaches_an_operation_of_sqs(member: str) -> None:
+    recorder = Recorder()
+
+    answer = recorder.ask(body=f'{{"QueueUrl": "q", "MessageBody": "b", "MessageAttributes": {member}}}'.encode())
+
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (400, "SerializationException")
+    assert recorder.calls == []
+
+
 @pytest.mark.parametrize(
     ("error", "status", "name"),
     [
         (RequestError("QueueDoesNotExist", "gone"), 400, "QueueDoesNotExist"),
         (IntakeRefused("memory is full"), 503, "ServiceUnavailableException"),
+        (NodeDead("host-1"), 503, "ServiceUnavailableException"),
         (ValueError("a bug"), 500, "ServiceException"),
     ],
 )
@@ -155,6 +169,34 @@ def test_a_service_that_is_not_served_is_named(account: Account) -> None:
     assert by_form.body.startswith(
         b"<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedOperationException</Code>"
     )
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("s3", "list_buckets"), ("sts", "get_caller_identity"), ("ec2", "describe_regions"),
+        ("dynamodb", "list_tables"), ("cloudwatch", "list_metrics"), ("sns", "list_topics"),
+    ],
+)  # fmt: skip
+def test_boto3_reads_the_refusal_of_a_service_in_that_service_s_protocol(
+    account: Account, service: str, operation: str
+) -> None:
+    client = boto3.client(
+        service,
+        endpoint_url=account.door.url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+    with pytest.raises(ClientError) as caught:
+        getattr(client, operation)()
+
+    error = caught.value.response["Error"]
+    assert error["Code"] == "UnsupportedOperationException"
+    assert "is not served by eventrouter" in error["Message"]
+    client.close()
 
 
 def test_an_unsigned_request_to_nowhere_is_404(door: Door) -> None:

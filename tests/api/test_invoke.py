@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from eventrouter.errors import IntakeRefused, RuntimeFault, Unavailable
+from eventrouter.errors import IntakeRefused, NodeDead, RuntimeFault, Unavailable
 from eventrouter.rules.function import Function, State, UpdateStatus
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.outcome import FunctionFailed, Run, SystemFault, Throttled, ThrottleReason
@@ -127,6 +127,7 @@ def test_a_throttle_is_a_429_with_reason_and_retry_after(account: Account, reaso
         (RuntimeFault("no environment could start"), 500, "ServiceException"),
         (a_run(outcome=SystemFault(message="the node was killed")), 500, "ServiceException"),
         (Unavailable("Redis does not answer"), 503, "ServiceUnavailableException"),
+        (NodeDead("host-1"), 503, "ServiceUnavailableException"),
     ],
 )
 def test_our_faults_are_5xx(account: Account, result: Any, status: int, code: str) -> None:
@@ -295,7 +296,9 @@ def test_the_trace_header_is_passed_on_and_made_when_missing(account: Account) -
 
     given = account.ask("POST", PATH, headers={"X-Amzn-Trace-Id": trace})
     made = account.ask("POST", PATH)
+    queued = account.ask("POST", PATH, headers={"X-Amzn-Trace-Id": trace, "X-Amz-Invocation-Type": "Event"})
 
+    assert account.planes.events[0].trace == queued.headers["x-amzn-trace-id"] == trace
     assert account.planes.invocations[0].trace == given.headers["x-amzn-trace-id"] == trace
     pattern = r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0"
     assert re.fullmatch(pattern, account.planes.invocations[1].trace)

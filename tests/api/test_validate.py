@@ -82,6 +82,10 @@ def test_elements_are_reported_with_all_their_constraints_and_the_whole_list() -
 
 def test_null_elements_are_refused() -> None:
     assert "Value '[null]'" in problems("UpdateFunctionConfiguration", FunctionName="f", Layers=[None])
+    assert problems("UpdateFunctionConfiguration", FunctionName="f", FileSystemConfigs=[None]) == (
+        "1 validation error detected: Value null at 'fileSystemConfigs.1.member' failed to satisfy constraint: "
+        "Member must not be null"
+    )
 
 
 def test_map_values_are_reported_with_the_whole_map() -> None:

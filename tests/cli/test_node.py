@@ -137,7 +137,8 @@ def test_functions_are_listed_in_columns_and_as_json(cli):
     code, out, _ = cli("functions", "ls")
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
-    assert ["echo", RUNTIME, "app.handler", "Active"] in [row[:4] for row in rows]
+    assert rows[0] == ["function", "runtime", "handler", "MB", "timeout", "s", "modified"]
+    assert ["echo", RUNTIME, "app.handler", "128", "3"] in [row[:5] for row in rows]
 
     _, out, _ = cli("functions", "ls", "--json")
     assert {function["FunctionName"] for function in json.loads(out)} >= {"echo", "fail"}
@@ -172,6 +173,15 @@ def test_logs_show_what_a_function_printed(cli):
 
     assert (code, err) == (0, "")
     assert "START RequestId" in out
+
+
+def test_a_function_that_has_logged_nothing_yet_is_no_error(cli, node, tmp_path):
+    node.create("silent", ECHO, tmp_path)
+
+    assert cli("logs", "silent") == (0, "", "/aws/lambda/silent holds nothing yet\n")
+    code, out, err = cli("logs", "nobody")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ResourceNotFoundException: ")
 
 
 def test_logs_can_be_followed(node):

@@ -1,6 +1,8 @@
 """How the command line starts, and what it says when it is used wrongly."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -110,6 +112,27 @@ def test_the_settings_are_shown_with_their_origins_and_without_passwords(capsys,
     assert json.loads(shown)["port"] == {"value": 1234, "layer": "file", "origin": "eventrouter.toml"}
     assert json.loads(shown)["redis_url"]["value"] == "redis://:***@host:6379"
     assert "secret" not in shown
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colours_appear_on_a_terminal_unless_no_color_is_set(tmp_path, no_color, coloured):
+    terminal, its_end = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "eventrouter", "config", "show"],
+            env={**os.environ, "NO_COLOR": no_color},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=its_end,
+            check=True,
+        )
+        told = os.read(terminal, 1_000)
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+
+    assert b"setting" in told
+    assert (b"\x1b[" in told) == coloured
 
 
 def test_the_settings_are_shown_in_columns(capsys, monkeypatch, tmp_path):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import urllib.request
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
-from tests.e2e.accounts import Account
+from tests.e2e.accounts import REGION, Account
 from tests.e2e.nodes import NodeProcess, wait_until
 
 SOURCE = "def handler(event, context):\n    return 1\n"
@@ -58,6 +59,27 @@ def test_a_reset_empties_everything_and_leaves_a_working_node(patient_node: Node
     assert "QueueUrls" not in account.sqs.list_queues()
     assert account.invoke(account.function(SOURCE), {}).json == 1
     account.close()
+
+
+def test_a_path_of_the_node_s_own_may_be_percent_encoded(account: Account, node: NodeProcess) -> None:
+    name = account.function(SOURCE, TracingConfig={"Mode": "Active"})
+    location = account.lambda_.get_function(FunctionName=name)["Code"]["Location"]
+
+    for separator in (":", "%3A"):
+        key = separator.join((account.id, REGION, name))
+        notes = json.loads(_get(f"{node.url}/_eventrouter/functions/{key}")[1])
+        assert [note.split()[0] for note in notes["not_applied"]] == ["TracingConfig"]
+    folder, digest = location.rsplit("/", 1)
+    assert _get(f"{folder}/%{ord(digest[0]):x}{digest[1:]}")[1] == _get(location)[1]
+
+
+@pytest.mark.parametrize("path", ["functions/a%3Ab%3Ac", "functions/%FF", "functions/%00", "packages/..%2F%00"])
+def test_a_name_that_is_none_is_not_found(node: NodeProcess, path: str) -> None:
+    with pytest.raises(HTTPError) as refused:
+        _get(f"{node.url}/_eventrouter/{path}")
+
+    assert refused.value.code == 404
+    refused.value.close()
 
 
 def test_metrics_count_what_a_function_did(account: Account, node: NodeProcess) -> None:

@@ -68,7 +68,10 @@ def _parts(url: str) -> tuple[str | None, str | None, str] | None:
     """Return (account, region, name) as far as `url` says them."""
     if "/" not in url:
         return None, None, url
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return None
     steps = [step for step in split.path.split("/") if step]
     region_match = _REGION_HOST.fullmatch(split.hostname or "") or _LEGACY_HOST.fullmatch(split.hostname or "")
     region = region_match[1] if region_match else None

@@ -22,13 +22,12 @@ from eventrouter.api.lambda_.errors import (
     function_not_found,
     service_error,
     too_large,
-    unavailable,
 )
 from eventrouter.api.protocol.models import service_model
 from eventrouter.api.protocol.rest_json import JSON_TYPE, RestJson
 from eventrouter.api.protocol.validate import check
 from eventrouter.clock import Clock
-from eventrouter.errors import IntakeRefused, RequestError, RuntimeFault, Unavailable
+from eventrouter.errors import RequestError
 from eventrouter.rules import limits
 from eventrouter.rules.function import Function, State
 from eventrouter.rules.invocation import Invocation
@@ -88,7 +87,7 @@ class InvokeDoor:
     ) -> Response:
         """Answer one Invoke. `label` is the FunctionName of the path, percent-encoded.
 
-        `request_id` becomes the invocation's id. Raises RequestError.
+        `request_id` becomes the invocation's id. Raises RequestError, and what the planes raise.
         """
         kind = headers.get(b"x-amz-invocation-type", b"RequestResponse")
         log_type = headers.get(b"x-amz-log-type", b"None")
@@ -116,12 +115,12 @@ class InvokeDoor:
         if kind == b"RequestResponse":
             return await self._run(function, invocation, tail=log_type == b"Tail")
         if kind == b"Event":
-            await self._accept(function, invocation)
-            return Response(202)
+            await self._events.accept(function, invocation)
+            return Response(202, headers=(_trace_header(invocation),))
         return Response(204)
 
     async def invoke_async(self, label: bytes, body: bytes, signature: Signature, request_id: str) -> Response:
-        """Answer one InvokeAsync: no qualifier parameter, no trace, a limit of 256 KB. Raises RequestError."""
+        """Answer one InvokeAsync: no qualifier parameter, no trace, a limit of 256 KB. Raises as `invoke` does."""
         reference = self._references.get((label, b"", signature.account, signature.region))
         if reference is None:
             reference = self._parse(label, b"", {}, signature)
@@ -130,7 +129,7 @@ class InvokeDoor:
         function = self._invocable(reference)
         trace = self._new_trace(request_id)
         invocation = Invocation(request_id=request_id, reference=reference, payload=_event(body), trace=trace)
-        await self._accept(function, invocation)
+        await self._events.accept(function, invocation)
         return Response(202, b'{"Status":202}', (JSON_TYPE,))
 
     def _parse(self, label: bytes, query: bytes, headers: Headers, signature: Signature) -> FunctionReference:
@@ -166,12 +165,7 @@ class InvokeDoor:
         return function
 
     async def _run(self, function: Function, invocation: Invocation, *, tail: bool) -> Response:
-        try:
-            run = await self._sync.invoke(function, invocation)
-        except RuntimeFault as fault:
-            raise service_error(str(fault)) from fault
-        except Unavailable as error:
-            raise unavailable(str(error)) from error
+        run = await self._sync.invoke(function, invocation)
         if isinstance(run, Throttled):
             raise RequestError(
                 "TooManyRequestsException",
@@ -179,7 +173,7 @@ class InvokeDoor:
                 members={"Reason": run.reason, "retryAfterSeconds": RETRY_AFTER_S},
             )
         headers = [JSON_TYPE, (b"x-amz-executed-version", run.version.encode()), _REMAPPED]
-        headers.append((b"x-amzn-trace-id", invocation.trace.encode("latin-1", "replace")))
+        headers.append(_trace_header(invocation))
         if tail:
             log = log_tail(invocation.request_id, run, function.logging)
             headers.append((b"x-amz-log-result", base64.b64encode(log)))
@@ -192,17 +186,15 @@ class InvokeDoor:
             return Response(200, outcome.payload, (*headers, _UNHANDLED))
         raise service_error(outcome.message)
 
-    async def _accept(self, function: Function, invocation: Invocation) -> None:
-        try:
-            await self._events.accept(function, invocation)
-        except (Unavailable, IntakeRefused) as error:
-            raise unavailable(str(error)) from error
-
     def _new_trace(self, request_id: str) -> str:
         """Make a trace header for a caller that sent none: not sampled, derived from the request's own id."""
         digits = request_id.replace("-", "")
         seconds = self._clock.now_ms() // 1_000
         return f"Root=1-{seconds:08x}-{digits[:24]};Parent={digits[16:]};Sampled=0"
+
+
+def _trace_header(invocation: Invocation) -> Header:
+    return (b"x-amzn-trace-id", invocation.trace.encode("latin-1", "replace"))
 
 
 def _event(body: bytes) -> bytes:

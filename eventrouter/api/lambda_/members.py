@@ -48,17 +48,15 @@ _SNAP_START = NotApplicable("it concerns published versions only; environments a
 
 _CONFIGURATION: Final[Mapping[str, Entry]] = {
     "Role": _ROLE,
-    "Handler": _e2e("test_environments.py::test_a_handler_in_a_nested_package_is_found"),
+    "Handler": _e2e("test_configuration.py::test_the_handler_is_the_function_that_is_called"),
     "Description": _api("test_functions.py::test_an_answer_has_exactly_the_members_that_aws_shows"),
-    "Timeout": _e2e("test_function_errors.py::test_row_2_a_timeout_answers_exactly_the_type_and_then_the_message"),
-    "MemorySize": _e2e("test_invoke.py::test_row_18_the_memory_limit_is_a_string_and_the_context_is_whole"),
+    "Timeout": _e2e("test_configuration.py::test_the_timeout_bounds_how_long_a_run_may_take"),
+    "MemorySize": _e2e("test_configuration.py::test_the_memory_size_bounds_what_a_run_may_hold"),
     "VpcConfig.SubnetIds": _VPC,
     "VpcConfig.SecurityGroupIds": _VPC,
     "VpcConfig.Ipv6AllowedForDualStack": _VPC,
-    "Environment.Variables": _e2e(
-        "test_environments.py::test_the_environment_has_lambda_s_variables_and_the_function_s_own"
-    ),
-    "Runtime": _api("test_functions.py::test_runtimes_that_do_not_run_here_are_refused"),
+    "Environment.Variables": _e2e("test_environments.py::test_a_configuration_change_reaches_the_next_invocation"),
+    "Runtime": _e2e("test_configuration.py::test_the_runtime_is_what_a_run_finds_itself_on"),
     "DeadLetterConfig.TargetArn": _e2e(
         "test_function_errors.py::test_row_12_a_failing_event_ends_in_its_record_and_its_dead_letter_exactly"
     ),
@@ -73,12 +71,16 @@ _CONFIGURATION: Final[Mapping[str, Entry]] = {
     "ImageConfig.WorkingDirectory": _NO_IMAGES,
     "EphemeralStorage.Size": _STORAGE,
     "SnapStart.ApplyOn": _SNAP_START,
-    "LoggingConfig.LogFormat": _api("test_functions.py::test_logging_settings_merge_and_levels_follow_the_format"),
-    "LoggingConfig.ApplicationLogLevel": _api(
-        "test_functions.py::test_logging_settings_merge_and_levels_follow_the_format"
+    "LoggingConfig.LogFormat": _e2e("test_logs.py::test_the_json_format_has_platform_records_and_json_lines"),
+    "LoggingConfig.ApplicationLogLevel": _e2e(
+        "test_configuration.py::test_the_application_log_level_leaves_out_what_is_below_it"
     ),
-    "LoggingConfig.SystemLogLevel": _api("test_functions.py::test_logging_settings_merge_and_levels_follow_the_format"),
-    "LoggingConfig.LogGroup": _api("test_functions.py::test_logging_settings_merge_and_levels_follow_the_format"),
+    "LoggingConfig.SystemLogLevel": _e2e(
+        "test_configuration.py::test_the_system_log_level_leaves_out_the_platform_s_records_below_it"
+    ),
+    "LoggingConfig.LogGroup": _e2e(
+        "test_configuration.py::test_the_log_group_takes_the_lines_of_every_function_that_names_it"
+    ),
     "CapacityProviderConfig.LambdaManagedInstancesCapacityProviderConfig.CapacityProviderArn": _NO_CAPACITY,
     "CapacityProviderConfig.LambdaManagedInstancesCapacityProviderConfig.PerExecutionEnvironmentMaxConcurrency": (
         _NO_CAPACITY
@@ -199,9 +201,11 @@ MEMBERS: Final[Members] = {
     "Invoke": {
         "FunctionName": _NAMES,
         "Qualifier": _NAMES,
-        "InvocationType": _api("test_invoke.py::test_each_invocation_type_answers_with_its_own_status"),
+        "InvocationType": _e2e(
+            "test_configuration.py::test_each_invocation_type_runs_the_function_now_later_or_not_at_all"
+        ),
         "LogType": _e2e("test_logs.py::test_the_tail_is_the_last_4096_bytes"),
-        "ClientContext": _api("test_invoke.py::test_the_client_context_reaches_synchronous_calls_only"),
+        "ClientContext": _e2e("test_invoke.py::test_row_18_the_memory_limit_is_a_string_and_the_context_is_whole"),
         "DurableExecutionName": _NO_DURABLE,
         "Payload": _e2e("test_invoke.py::test_any_json_value_goes_in_and_comes_back"),
         "TenantId": Refused("environments are not isolated per tenant"),

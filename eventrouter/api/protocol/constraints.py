@@ -24,6 +24,8 @@ def check_input(operation: OperationModel, values: Mapping[str, Any]) -> None:  
     if operation.input is None:
         return
     if operation.service == "sqs":
+        if _holds_null(values):
+            raise RequestError("SerializationException", "A list or map of the request holds null.", fault=None)
         for member in operation.input.members.values():
             if member.required and values.get(member.name) is None:
                 raise RequestError(
@@ -38,3 +40,10 @@ def check_input(operation: OperationModel, values: Mapping[str, Any]) -> None:  
         if operation.service != "logs":
             raise
         raise RequestError("InvalidParameterException", error.message) from error
+
+
+def _holds_null(value: object) -> bool:
+    """Say whether null stands in a list or map; of structures, a null member was left out when it was read."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, value.values()))
+    return value is None or (isinstance(value, list) and any(map(_holds_null, value)))

@@ -78,6 +78,9 @@ def _structure(shape: Shape, values: Values, prefix: str) -> Iterator[Problem]:
 
 
 def _value(shape: Shape, value: Any, path: str) -> Iterator[Problem]:  # Any: JSON of any depth
+    if value is None:  # within a list or a map: a member that is null counts as absent
+        yield path, "required", failed(None, path, NOT_NULL)
+        return
     for constraint, phrase in _broken(shape, value):
         yield path, constraint, failed(value, path, phrase)
     if shape.kind is Kind.STRUCTURE:

@@ -1,0 +1,119 @@
+"""The HTTP server in the node's own loop: uvicorn, bounded, and without a will of its own about signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT_BYTES = 65_536
+HEAD_TIMEOUT_S = 30.0
+KEEP_ALIVE_S = 75
+BACKLOG = 2_048
+
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+    b"content-length: 41\r\n\r\nrequest line and headers pass 65536 bytes"
+)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. A request's line and headers are bounded in size, and in the time they may take to come."""
+
+    _head_bytes = 0
+    _in_body = False
+    _completed = False
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            return  # already refused, and closing
+        self._completed = False
+        super().data_received(data)
+        if self._in_body or self._completed or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        self._head_bytes = 0
+        self._end_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._completed = True
+        super().on_message_complete()
+
+    def _end_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class HttpServer:
+    """Serves one ASGI application on one listening socket."""
+
+    def __init__(self, application: Any) -> None:  # Any: uvicorn's own type of an ASGI application
+        config = uvicorn.Config(
+            application,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            backlog=BACKLOG,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to serve; return once connections are accepted."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
+        started = asyncio.create_task(self._server.is_serving.wait(), name="http-started")
+        await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._task.done():
+            await self._task
+
+    async def stop(self) -> None:
+        """Close the listener and every connection, and return when the server has ended."""
+        self._server.force_exit = True
+        self._server.is_stopping.set()
+        if self._task is not None:
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling; it waits to be stopped instead of looking ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_serving = asyncio.Event()
+        self.is_stopping = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        self.is_serving.set()
+        await self.is_stopping.wait()
+        self.should_exit = True

@@ -1,0 +1,116 @@
+"""The HTTP server bounds what it reads before it knows what is asked, and keeps connections otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from eventrouter.api import server
+from eventrouter.api.server import HEAD_LIMIT_BYTES, HttpServer
+
+pytestmark = pytest.mark.integration
+
+DEADLINE_S = 10
+
+
+async def echo_length(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer with the length of the body."""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+    body = str(length).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.asynccontextmanager
+async def a_connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        http = HttpServer(echo_length)
+        await http.start(listener)
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                yield reader, writer
+        finally:
+            writer.close()
+            await http.stop()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Read one response: its status line and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    return head.split(b"\r\n")[0], await reader.readexactly(length)
+
+
+def post(body: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join([b"POST / HTTP/1.1", b"host: h", b"content-length: %d" % len(body), *headers, b"", body])
+
+
+@pytest.mark.parametrize(
+    "head", [b"a: " + b"x" * 200_000, b"\r\n".join(b"a%d: %s" % (n, b"x" * 90) for n in range(2_000))]
+)
+def test_a_head_over_64_kib_is_refused_and_the_connection_closed(head: bytes) -> None:
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nhost: h\r\n" + head)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+
+            assert (await answer(reader))[0] == b"HTTP/1.1 431 Request Header Fields Too Large"
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+
+    asyncio.run(main())
+
+
+def test_bodies_do_not_count_as_head() -> None:
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            for size in (HEAD_LIMIT_BYTES - 200, HEAD_LIMIT_BYTES * 3, 10, HEAD_LIMIT_BYTES - 200):
+                writer.write(post(b"x" * size))
+                assert await answer(reader) == (b"HTTP/1.1 200 OK", str(size).encode())
+
+    asyncio.run(main())
+
+
+def test_many_requests_at_once_are_answered_in_order() -> None:
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(b"".join(post(b"x" * size) for size in range(200)))
+            assert [int((await answer(reader))[1]) for _ in range(200)] == list(range(200))
+
+    asyncio.run(main())
+
+
+def test_a_head_that_does_not_come_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.05)
+
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nhost: h\r\n")
+
+            assert await reader.read() == b""
+
+    asyncio.run(main())
+
+
+def test_the_second_head_of_a_connection_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.05)
+
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(post(b"one"))
+            assert (await answer(reader))[1] == b"3"
+            writer.write(b"POST / HTTP/1.1\r\n")
+            assert await reader.read() == b""
+
+    asyncio.run(main())
