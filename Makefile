@@ -55,7 +55,7 @@ dev: $(STAMP)
 # The tables of docs/ and README.md that come from the code; tests compare them.
 docs: $(STAMP)
 	$(BIN)/python -m eventrouter.cli.reference docs
-	$(BIN)/python -m eventrouter.api.registry README.md
+	$(BIN)/python -m eventrouter.api.applied README.md
 
 # Written without the address of any index, so that it installs from whichever one is configured.
 lock: $(STAMP)

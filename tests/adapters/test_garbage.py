@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventrouter.api.applied import served_apis
 from eventrouter.api.protocol.models import Kind, Shape, service_model
-from eventrouter.api.registry import served_apis
 from tests.e2e.nodes import NodeProcess
 
 OPERATIONS = [

@@ -10,19 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from eventrouter.api.applied import applied_table, embed, main, served_apis
 from eventrouter.api.lambda_.members import MEMBERS
-from eventrouter.api.registry import (
-    Applied,
-    NotApplicable,
-    Refused,
-    applied_table,
-    applied_tests,
-    differences,
-    embed,
-    input_members,
-    main,
-    served_apis,
-)
+from eventrouter.api.registry import Applied, NotApplicable, Refused, applied_tests, differences, input_members
 from eventrouter.ports import ServiceApi
 from tests.api.conftest import Account, Door
 
@@ -105,7 +95,7 @@ def test_the_table_is_embedded_between_its_markers(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_the_table() -> None:
-    command = [sys.executable, "-m", "eventrouter.api.registry"]
+    command = [sys.executable, "-m", "eventrouter.api.applied"]
 
     printed = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, timeout=60)
 
@@ -115,7 +105,7 @@ def test_the_command_prints_the_table() -> None:
 def test_the_readme_s_table_is_the_registry_s() -> None:
     readme = (ROOT / "README.md").read_text()
 
-    assert embed(readme, applied_table(served_apis())) == readme, "run: python -m eventrouter.api.registry README.md"
+    assert embed(readme, applied_table(served_apis())) == readme, "run: python -m eventrouter.api.applied README.md"
 
 
 def test_refused_members_are_refused_by_the_operations(account: Account) -> None:

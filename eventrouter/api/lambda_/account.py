@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventrouter.api.lambda_.functions import Answer
+from eventrouter.api.lambda_.answers import Answer
 from eventrouter.api.lambda_.references import Values
 from eventrouter.ports import Caller, Operation
 from eventrouter.rules import limits

@@ -6,11 +6,17 @@ Source: lambda-semantics §2.1 (present-or-absent rules), §2.4, §1.9.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from eventrouter.api.lambda_.errors import invalid
 from eventrouter.rules.function import Function, LogFormat, LoggingConfig, State, UpdateStatus
+
+Answer = Mapping[str, Any]  # Any: model values
+"""The members of one answer, by their AWS names."""
 
 NO_VPC = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
 
@@ -97,3 +103,18 @@ def code_location(function: Function, base_url: str) -> dict[str, Any]:  # Any: 
     if "SourceKMSKeyArn" in function.echoed:
         answer["SourceKMSKeyArn"] = function.echoed["SourceKMSKeyArn"]
     return answer
+
+
+def marker(last: str) -> str:
+    """Return the opaque marker of a page that ended with `last`."""
+    return base64.urlsafe_b64encode(last.encode()).decode("ascii")
+
+
+def read_marker(text: str | None) -> str:
+    """Return where a marker's page ended; empty for the first page. Raises RequestError for a made-up marker."""
+    if not text:
+        return ""
+    try:
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise invalid("Invalid Marker.") from error

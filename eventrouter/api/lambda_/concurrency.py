@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from eventrouter.api.lambda_.answers import Answer
 from eventrouter.api.lambda_.errors import function_not_found
-from eventrouter.api.lambda_.functions import Answer
 from eventrouter.api.lambda_.references import Values, unqualified
 from eventrouter.api.lambda_.writes import FunctionWrites
 from eventrouter.ports import Caller, Operation

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventrouter.api.lambda_.answers import function_configuration
-from eventrouter.api.lambda_.functions import Answer
+from eventrouter.api.lambda_.answers import Answer, function_configuration
 from eventrouter.api.lambda_.references import Values, found, reference_of
 from eventrouter.api.lambda_.settings_of import check_settings, with_settings
 from eventrouter.api.lambda_.targets import TargetCheck

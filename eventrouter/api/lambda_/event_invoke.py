@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from eventrouter.api.lambda_.answers import Answer, marker, read_marker
 from eventrouter.api.lambda_.errors import invalid
-from eventrouter.api.lambda_.functions import Answer, marker, read_marker
 from eventrouter.api.lambda_.references import Values, reference_of
 from eventrouter.api.lambda_.targets import TargetCheck
 from eventrouter.api.lambda_.writes import FunctionWrites

@@ -5,13 +5,10 @@ Source: lambda-semantics §1.4, §1.9, §2.1-2.4.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from eventrouter.api.lambda_.answers import code_location, function_configuration
+from eventrouter.api.lambda_.answers import Answer, code_location, function_configuration, marker, read_marker
 from eventrouter.api.lambda_.code import code_of
 from eventrouter.api.lambda_.errors import conflict, function_not_found, invalid
 from eventrouter.api.lambda_.references import Values, found, reference_of
@@ -29,9 +26,6 @@ from eventrouter.rules.runtimes import check_runtime
 if TYPE_CHECKING:
     from eventrouter.runtime.packages import Packages
     from eventrouter.store import Functions
-
-Answer = Mapping[str, Any]
-"""Output members; model values."""
 
 
 class FunctionOperations:
@@ -166,18 +160,3 @@ def _check_new(values: Values) -> None:
     if missing:
         raise invalid(f"{missing[0]} is mandatory for functions created with deployment packages.")
     check_runtime(values["Runtime"], creating=True)
-
-
-def marker(last: str) -> str:
-    """Return the opaque marker of a page that ended with `last`."""
-    return base64.urlsafe_b64encode(last.encode()).decode("ascii")
-
-
-def read_marker(text: str | None) -> str:
-    """Return where a marker's page ended; empty for the first page. Raises RequestError for a made-up marker."""
-    if not text:
-        return ""
-    try:
-        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Invalid Marker.") from error

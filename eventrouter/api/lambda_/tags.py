@@ -19,7 +19,7 @@ from eventrouter.rules.limits import TAGS
 from eventrouter.rules.names import FunctionName, parse_reference
 
 if TYPE_CHECKING:
-    from eventrouter.api.lambda_.functions import Answer
+    from eventrouter.api.lambda_.answers import Answer
     from eventrouter.store import Functions
 
 _NOT_FOUND = {
