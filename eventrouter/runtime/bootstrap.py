@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -53,6 +54,7 @@ class Config(NamedTuple):
     runtime: str
     log_format: str = "Text"
     log_level: str | None = None
+    init_counts: bool = False  # in the time of the first invocation, which waits for it
 
 
 class Handler(Protocol):
@@ -90,6 +92,9 @@ class _Bootstrap:
         self._config = config
         self._commands = socket.socket(fileno=config.command_fd)
         self._results = socket.socket(fileno=config.result_fd)
+        self._spent_s = 0.0  # of the next invocation's time
+        self._is_copy = False
+        os.register_at_fork(after_in_child=self._become_copy)
         self._marshaller = Marshaller(config.runtime)
         self._log_request = bootstrap_logging.set_up(config.log_format, config.log_level)
         self._fixed = {
@@ -99,6 +104,12 @@ class _Bootstrap:
             "log_group_name": config.log_group,
             "log_stream_name": config.log_stream,
         }
+
+    def _become_copy(self) -> None:
+        """Let go of the node: commands are this process's parent's, and so are the answers."""
+        self._is_copy = True
+        self._commands.close()
+        self._results.close()
 
     def run(self) -> None:
         """Initialise, say so, and serve until the commands end. A failing init leaves by SystemExit."""
@@ -110,6 +121,8 @@ class _Bootstrap:
             self._send(failed._replace(kind=wire.INIT_FAILED), began)
             raise SystemExit(1) from None
         self._send(_Answer(wire.READY, "", b""), began)
+        if self._config.init_counts:
+            self._spent_s = (time.perf_counter_ns() - began) / 1e9
         self._serve(handler)
 
     def _serve(self, handler: Handler) -> None:
@@ -129,7 +142,8 @@ class _Bootstrap:
     def _invoke(self, handler: Handler, command: wire.Command, payload: bytes) -> _Answer:
         """Run the handler once and turn what comes of it into an answer."""
         request_id, timeout_ms, arn, trace, client_context, _ = command
-        deadline_s = time.monotonic() + timeout_ms / 1_000
+        deadline_s = time.monotonic() + timeout_ms / 1_000 - self._spent_s
+        self._spent_s = 0.0
         self._log_request.request_id = request_id
         try:
             if trace:
@@ -162,10 +176,9 @@ class _Bootstrap:
             error_type, message = type(error).__name__, _message_of(error)
             trace = _stack_trace(error.__traceback__, self._config.task_root, self._config.shown_root)
         fields = {"errorMessage": message, "errorType": error_type, "requestId": request_id, "stackTrace": trace}
-        try:
-            sys.stdout.write(bootstrap_logging.error_line(fields, self._config.log_format))
-        except Exception:  # a function that closed or replaced its output still gets its answer
-            traceback.print_exc()
+        line = bootstrap_logging.error_line(fields, self._config.log_format)
+        with suppress(OSError):  # straight to the log: the function may have closed or replaced its output
+            os.write(self._config.log_fd, line.encode(errors="backslashreplace"))
         return _Answer(wire.FAILED, error_type, self._marshaller.dump_error(fields))
 
     def _shown(self, text: str) -> str:
@@ -174,6 +187,8 @@ class _Bootstrap:
         return text if task_root == shown_root else text.replace(task_root, shown_root)
 
     def _send(self, answer: _Answer, began_ns: int) -> None:
+        if self._is_copy:
+            os._exit(0)  # a child that the function has forked, and that has come back from the handler
         kind, error_type, body = answer
         duration_us = (time.perf_counter_ns() - began_ns) // 1_000
         result = wire.pack_result(
@@ -269,11 +284,20 @@ def _set_up_process(config: Config) -> None:
     for fd in (config.command_fd, config.result_fd, config.log_fd):
         os.set_inheritable(fd, False)
     time.tzset()  # the environment has brought TZ
-    ours = [config.task_root, *filter(os.path.isdir, os.environ.get("PYTHONPATH", "").split(":"))]
+    wanted = (_visible(entry, config) for entry in os.environ.get("PYTHONPATH", "").split(":"))
+    ours = [config.task_root, *filter(os.path.exists, wanted)]
     sys.path[:] = [*dict.fromkeys(ours), *(entry for entry in sys.path if entry and entry not in ours)]
     sys.argv[:] = [""]
+    # A likely name for a function's own module, and AWS's runtime has not loaded Python's.
+    sys.modules.pop("resource", None)
     sys.stdout = sys.__stdout__ = _output(1, "surrogateescape")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _output(2, "backslashreplace")  # type: ignore[misc]
+
+
+def _visible(path: str, config: Config) -> str:
+    """Return where a path below /var/task lies in this process."""
+    shown = config.shown_root
+    return config.task_root + path[len(shown) :] if path == shown or path.startswith(shown + "/") else path
 
 
 def _output(fd: int, errors: str) -> io.TextIOWrapper:

@@ -6,6 +6,7 @@ Source: lambda-semantics §5.3 (Event, Result).
 from __future__ import annotations
 
 import json
+import marshal
 import math
 import os
 import re
@@ -56,6 +57,8 @@ class Marshaller:
 
     def text(self, value: object) -> str:
         """Return any value as JSON text. Raises TypeError, ValueError or what the value's own methods raise."""
+        if not _is_built_in(value):
+            value = _without_named_tuples(value)
         try:
             return self._encode(value)
         except _DecimalMet:
@@ -80,6 +83,29 @@ def load_event(payload: bytes) -> Any:
         return json.loads(payload)
     except Exception as error:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from None
+
+
+def _is_built_in(value: Any) -> bool:
+    """Say, fast, whether a value is built of Python's own types alone: `marshal` takes no others."""
+    try:
+        marshal.dumps(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_named_tuples(value: Any) -> Any:
+    """Return the value with named tuples as dictionaries: the encoder of AWS's runtime writes them as objects."""
+    if isinstance(value, list):
+        return [_without_named_tuples(each) for each in value]
+    as_dict = getattr(value, "_asdict", None)
+    if callable(as_dict):
+        return _without_named_tuples(as_dict())
+    if isinstance(value, tuple):
+        return [_without_named_tuples(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_named_tuples(each) for key, each in value.items()}
+    return value
 
 
 def _plain_default(value: object) -> object:

@@ -35,6 +35,7 @@ from eventrouter.runtime.zygote_link import Exit, ZygoteLink
 Done = Callable[[Run], None]
 WATCHED_AFTER_S = 0.05
 """Runs shorter than this are not sampled for their memory."""
+MOMENT_S = 0.01
 _PAGE_KB = resource.getpagesize() // 1024
 
 
@@ -199,12 +200,16 @@ class Environment:
             "runtime": function.runtime,
             "log_format": function.logging.format.value,
             "log_level": function.logging.application_level,
+            "init_counts": self._init_counts,
         }
         request: dict[str, Any] = {"environ": environ, "code": str(self._code), "tmp": tmp, "config": config}
         self._sent = 0
         self._peak_kb = 0
         self._init_error = None
-        self._process = Process(link, request, on_result=self._on_result, on_end=self._on_end)
+        try:
+            self._process = Process(link, request, on_result=self._on_result, on_end=self._on_end)
+        except OSError as error:
+            self.end(f"the environment could not be started: {error}")
 
     # Sending.
 
@@ -233,7 +238,8 @@ class Environment:
             self._init_counts = True
             self._spawn()
         process = self._process
-        assert process is not None
+        if process is None:
+            return
         while self._sent < len(self._flight):
             self._sent += 1
             self._send(process, self._flight[self._sent - 1][0])
@@ -272,7 +278,10 @@ class Environment:
     def _on_timer(self) -> None:
         """The timer is only ever moved when it rings: it is set once for many short runs."""
         self._timer = None
-        if not self._flight or self._cause is not None:
+        if not self._flight:
+            return
+        if self._cause is not None:  # what waits for the end of the process is timed again when it is sent
+            self._timer = self._loop.call_later(MOMENT_S, self._on_timer)
             return
         remaining = self._started + self._timeout_ms / 1_000 - self._clock.monotonic()
         if remaining <= 0:
@@ -306,11 +315,13 @@ class Environment:
             self._on_init(process, kind, duration_us, error_type, body)
             return
         flight = self._flight
+        if not self._sent:
+            return  # nobody has asked: the function's own code has written to our socket
         invocation, done = flight.popleft()
         self._sent -= 1
         process.finished += 1
         self._peak_kb = max(self._peak_kb, rss_kb)
-        log = process.log(log_end) if log_end > process.log_at else b""
+        log = process.log(log_end) if log_end != process.log_at else b""
         outcome, status = verdicts.of_answer(kind, error_type, body)
         self._tell(invocation, done, outcome, status, log, duration_ms=duration_us / 1_000)
         if process.is_log_full:
@@ -383,22 +394,32 @@ class Environment:
             self._cold.set_result(None)
 
     def _overrun_init(self) -> None:
-        if self._process is not None and self._cause is None:
-            self._process.read()
-            if not self._process.is_ready:
-                self._kill(Cause.INIT_TIMEOUT)
+        process = self._process
+        if process is None or self._cause is not None:
+            return
+        process.read()
+        if process.is_ready:
+            return
+        left = self._home.init_limit_s - process.age_s
+        if left > 0:
+            self._init_timer = self._loop.call_later(max(left, MOMENT_S), self._overrun_init)
+        else:
+            self._kill(Cause.INIT_TIMEOUT)
 
     def _cold_init_failed(self, cause: Cause | None, log: bytes) -> None:
+        self._preface += log + self._init_report("init", cause)
+
+    def _init_report(self, phase: str, cause: Cause | None) -> bytes:
         error_type, status = verdicts.of_failed_init(cause=cause, init_error=self._init_error)
         line = report.init_report(
             self.function.logging,
             at_ms=self._clock.now_ms(),
             init_ms=(self._clock.monotonic() - self._started) * 1_000,
-            phase="init",
+            phase=phase,
             status=status,
             error_type=error_type,
         )
-        self._preface += log + line.encode()
+        return line.encode()
 
     # The end of a process.
 
@@ -421,6 +442,8 @@ class Environment:
             self._cold.set_result(None)
         elif self._flight and (has_begun or not process.is_ready or process.finished == 0):
             # Also what had not begun, if the process did nothing else: or a function that cannot live goes round.
+            if not process.is_ready:
+                log += self._init_report("invoke", cause)
             self._blame(cause, how, log)
         else:
             self._preface = (self._preface + log)[-KEPT_LOG_BYTES:]

@@ -6,6 +6,8 @@ machine sleeps, so that a node that slept too long finds its environments ended.
 
 from __future__ import annotations
 
+import os
+import struct
 import time
 
 LIMIT_S = 8.0
@@ -15,6 +17,17 @@ LIMIT_S = 8.0
 def boottime() -> float:
     """Return seconds since the machine was started, sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def note_beat(file: int, at: float) -> None:
+    """Write down that a heartbeat was acknowledged at `at` (boottime), for `last_beat` in another process."""
+    os.pwrite(file, struct.pack("d", at), 0)
+
+
+def last_beat(file: int) -> float | None:
+    """Return the last that `note_beat` has written; None: there has been none."""
+    data = os.pread(file, 8, 0)
+    return struct.unpack("d", data)[0] if data else None
 
 
 class Keeper:
@@ -27,9 +40,9 @@ class Keeper:
         self._last: float | None = None
         self.is_fenced = False
 
-    def beat(self, at: float) -> None:
-        """Note a heartbeat that was acknowledged at `at` (boottime). One that came too late changes nothing."""
-        if self._last is None or at > self._last:
+    def beat(self, at: float | None) -> None:
+        """Note the last heartbeat that was acknowledged, at `at` (boottime). One that is known changes nothing."""
+        if at is not None and (self._last is None or at > self._last):
             self._last = at
             self.is_fenced = False
 

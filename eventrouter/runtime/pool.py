@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from eventrouter.settings import Settings
 
 INIT_LIMIT_S = 10.0
 """Source: lambda-semantics §5.1."""
+OPEN_FILES = 65_536
+"""Files that a node wants to be able to open: four an environment, and its callers' connections."""
 KILL_LIMIT_S = 5.0
 """Time that the zygote has to end environments; then it is killed, and they with it."""
 WATCH_EVERY_S = 0.1
@@ -96,6 +99,7 @@ class Runtime:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        _allow_descriptors()
         await self._loop.run_in_executor(None, _make_empty, self._folder)
         await self._linked()
         return self
@@ -117,6 +121,7 @@ class Runtime:
             await link.close()
         if self._removals:
             await asyncio.wait(self._removals)
+        await self._loop.run_in_executor(None, _remove, self._folder)  # what could not be removed at its time
 
     @property
     def link(self) -> ZygoteLink:
@@ -140,6 +145,12 @@ class Runtime:
         if self._watch is None:
             self._watch_memory()
         return environment
+
+    def has_room(self, function: Function) -> bool:
+        """Say whether a lease would wait for nothing but its own environment, or the end of one that is idle."""
+        idle = sum(map(len, self._idle.values()))
+        ending = sum(environment.is_ending for environment in self._all)
+        return self._limit - len(self._all) - self._permits + idle + ending > len(self._waiters)
 
     async def lease(self, function: Function, *, patience_s: float) -> Environment:
         """Take an idle environment, or start one; its init is then over, well or not.
@@ -195,7 +206,7 @@ class Runtime:
         except BaseException as error:
             if future.done() and not future.cancelled():
                 self._give_back(future.result())
-            else:
+            elif waiter in self._waiters:  # else it has been passed over in this very turn
                 self._waiters.remove(waiter)
             if isinstance(error, TimeoutError):
                 most = f"all {self._limit} environments of this node are in use"
@@ -249,8 +260,12 @@ class Runtime:
             code = await self._packages.directory(function.code)
             await self._linked()
             environment = self._create(function, code)
-        finally:
-            self._permits -= 1
+        except BaseException as error:
+            self._give_back(None)
+            if isinstance(error, OSError):
+                raise RuntimeFault(f"the environment could not be started: {error}") from error
+            raise
+        self._permits -= 1
         self._all.add(environment)
         self._watch_memory()
         try:
@@ -387,6 +402,14 @@ def _info(environment: Environment) -> EnvironmentInfo:
     )
 
 
+def _allow_descriptors() -> None:
+    """Let this process open as many files as it needs, or as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _make_empty(folder: Path) -> None:
     """Remove what an earlier node left behind: it is dead, or this one would not have its directory."""
     _remove(folder)
@@ -395,9 +418,10 @@ def _make_empty(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     def unlock(_function: object, path: str, _error: object) -> None:
-        with contextlib.suppress(OSError):  # functions may lock their own directories
-            Path(path).parent.chmod(0o700)
-            Path(path).chmod(0o700)
+        for each in (Path(path).parent, Path(path)):  # functions may lock their own directories
+            if each.is_relative_to(folder) and not each.is_symlink():
+                with contextlib.suppress(OSError):
+                    each.chmod(0o700)
 
     shutil.rmtree(folder, onerror=unlock)
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from eventrouter.runtime import wire
@@ -22,6 +23,7 @@ LOG_FILE_BYTES = 16 << 20
 """Size above which the log file is emptied, between two invocations."""
 _REQUEST_ID_BYTES = 36
 _MESSAGE_BYTES = wire.INLINE_BYTES + 262_144
+_UNIX = socket.AF_UNIX
 _ONE_FD = socket.CMSG_LEN(4)
 
 OnResult = Callable[[int, int, int, int, str, bytes], None]
@@ -32,8 +34,8 @@ class Process:
     """Sends commands, takes back those not yet started, reads results and log. Never waits."""
 
     __slots__ = (
-        "_chunks", "_commands", "_inbox", "_is_closed", "_log_fd", "_loop", "_missing", "_on_end", "_on_result",
-        "_results", "_unsent", "finished", "is_ready", "link", "log_at", "number", "pid",
+        "_born", "_chunks", "_commands", "_inbox", "_is_closed", "_log_fd", "_loop", "_missing", "_on_end",
+        "_on_result", "_results", "_unsent", "finished", "is_ready", "link", "log_at", "number", "pid",
     )  # fmt: skip
 
     def __init__(
@@ -44,9 +46,11 @@ class Process:
         on_result: OnResult,
         on_end: Callable[[Process, Exit], None],
     ) -> None:
+        """Ask for the process. Raises OSError where there are no descriptors left."""
         self._loop = asyncio.get_running_loop()
         self.link = link
         self.pid: int | None = None
+        self._born = 0.0
         self.is_ready = False
         self.finished = 0
         self._on_result = on_result
@@ -56,16 +60,18 @@ class Process:
         self._missing = 0
         self._unsent: deque[tuple[bytes, bytes | None]] = deque()
         self.log_at = 0
-        self._log_fd = _log_file()
         # `_inbox` is the process's own end of the commands: what is unread there can be taken back. It stays in
         # blocking mode, which both holders share; the node only ever reads it with MSG_DONTWAIT.
-        self._commands, self._inbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._results, results_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ExitStack() as opened:
+            self._commands, self._inbox = map(opened.enter_context, socket.socketpair(_UNIX, socket.SOCK_SEQPACKET))
+            self._results, results_out = map(opened.enter_context, socket.socketpair(_UNIX, socket.SOCK_STREAM))
+            inbox_out = opened.enter_context(self._inbox.dup())
+            self._log_fd, log_out = _log_file()
+            opened.pop_all()
         self._commands.setblocking(False)
         self._results.setblocking(False)
         self._loop.add_reader(self._results.fileno(), self.read)
-        fds = (os.dup(self._inbox.fileno()), results_out.detach(), os.dup(self._log_fd))
-        self.number = link.spawn(self, request, fds)
+        self.number = link.spawn(self, request, (inbox_out.detach(), results_out.detach(), log_out))
 
     # Commands.
 
@@ -98,6 +104,18 @@ class Process:
     def kill(self) -> None:
         self.link.kill(self.number)
 
+    @property
+    def age_s(self) -> float:
+        """Return how long it has run, slept or waited, but not for a CPU: on Lambda it would not share them."""
+        if self.pid is None:
+            return 0.0
+        age_s = self._loop.time() - self._born
+        try:
+            with open(f"/proc/{self.pid}/schedstat", "rb") as schedstat:  # noqa: PTH123
+                return age_s - int(schedstat.read().split()[1]) / 1e9
+        except (OSError, IndexError):  # this system does not tell
+            return age_s
+
     def _sent(self, message: bytes, payload: bytes | None) -> bool:
         try:
             if payload is None:
@@ -110,8 +128,8 @@ class Process:
                     os.close(fd)
         except BlockingIOError:
             return False
-        except OSError:
-            return True  # the process has ended and will be heard of: its end decides what becomes of this one
+        except OSError as error:
+            self.link.give_up(self.number, f"an invocation could not be sent: {error}")
         return True
 
     def _flush(self) -> None:
@@ -171,7 +189,9 @@ class Process:
         """
         if end is None:
             end = os.fstat(self._log_fd).st_size
-        start, self.log_at = self.log_at, max(end, self.log_at)
+        # A file that has shrunk was emptied by the function: `> /dev/stderr` does that.
+        start = self.log_at if self.log_at <= end else 0
+        self.log_at = end
         length = end - start
         if length <= 0:
             return b""
@@ -189,7 +209,12 @@ class Process:
         os.ftruncate(self._log_fd, 0)
         self.log_at = 0
 
-    # The end.
+    # Birth and end.
+
+    def born(self, pid: int) -> None:
+        """Called by the link, once: the process is there."""
+        self.pid = pid
+        self._born = self._loop.time()
 
     def ended(self, how: Exit) -> None:
         """Called by the link, once: the process is gone. What it answered before is handed on first."""
@@ -212,15 +237,22 @@ def _request_id(message: bytes) -> str:
     return message[:_REQUEST_ID_BYTES].rstrip(b"\0").decode()
 
 
-def _log_file() -> int:
-    """Open an appending file that has no name: memory, or a temporary file where there are no memory files."""
+def _log_file() -> tuple[int, int]:
+    """Open an appending file that has no name: memory, or a temporary file where there are no memory files.
+
+    Returns two descriptors of it.
+    """
     try:
         fd = os.memfd_create("log", os.MFD_CLOEXEC)
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
     except OSError:
         with tempfile.TemporaryFile() as file:
             fd = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-    return fd
+    try:
+        return fd, os.dup(fd)
+    except OSError:
+        os.close(fd)
+        raise
 
 
 def _memory_file(payload: bytes) -> int:

@@ -48,6 +48,7 @@ def enter(code: str, tmp: str) -> None:
     _bind(f"/proc/self/fd/{tmp_fd}", "/tmp")  # noqa: S108
     for path, fd in kept:
         _bind(f"/proc/self/fd/{fd}", path)
+        _make_read_only(path)  # functions empty their /tmp
         os.close(fd)
     os.close(code_fd)
     os.close(tmp_fd)

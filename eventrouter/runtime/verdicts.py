@@ -60,8 +60,8 @@ def of_end(
 
 
 def of_failed_init(*, cause: Cause | None, init_error: FunctionFailed | None) -> tuple[str, RunStatus]:
-    """Return error type and status that INIT_REPORT names for a cold init that failed."""
-    if cause is Cause.INIT_TIMEOUT:
+    """Return error type and status that INIT_REPORT names for an init that failed."""
+    if cause in {Cause.INIT_TIMEOUT, Cause.TIMEOUT}:
         return "", RunStatus.TIMEOUT
     if cause is Cause.MEMORY:
         return failure.OUT_OF_MEMORY, RunStatus.ERROR

@@ -7,9 +7,11 @@ stay open until all environments are gone.
 
 Messages to it and from it are JSON over a SOCK_SEQPACKET pair, one object a message, told apart by `op`:
 - `start` {number, environ, code, tmp, config} with three descriptors: command, result, log
-- `kill` {number}: kill the process group; `beat` {at}: see `keeper`
+- `kill` {number}: kill the process group
 - `ready` {not_applied, resident_kb}, `started` {number, pid}, `exited` {number, code, max_rss_kb},
   `broken` {number, reason}: could not be set up; `fenced` {}: the keeper kills everything now
+
+Heartbeats come another way, through a file: on a busy machine they would wait behind every fork that is asked for.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import time
 from typing import Any, NoReturn
 
 from eventrouter.runtime import bootstrap, sandbox
-from eventrouter.runtime.keeper import Keeper, boottime
+from eventrouter.runtime.keeper import Keeper, boottime, last_beat
 
 MESSAGE_BYTES = 262_144
 COMMAND_FD, RESULT_FD, LOG_FD = 3, 4, 5
@@ -58,8 +60,9 @@ def resident_kb() -> int:
 class Zygote:
     """The loop: requests of the node in, children out, until the node is gone."""
 
-    def __init__(self, node: socket.socket, *, keeper_s: float, is_sandboxed: bool) -> None:
+    def __init__(self, node: socket.socket, beats: int, *, keeper_s: float, is_sandboxed: bool) -> None:
         self._node = node
+        self._beats = beats
         self._keeper = Keeper(keeper_s)
         self._is_sandboxed = is_sandboxed
         self._is_orphan = False
@@ -83,6 +86,7 @@ class Zygote:
                 self._reap()
                 if self._is_orphan:
                     break
+                self._keeper.beat(last_beat(self._beats))
                 if self._node.fileno() in ready and not self._serve():
                     break
                 if self._keeper.expires(boottime()):
@@ -97,10 +101,10 @@ class Zygote:
         # The end of the socket says so too, unless another process has inherited the node's end of it.
         self._is_orphan = True
 
-    def _pause_ms(self) -> float | None:
+    def _pause_ms(self) -> float:
         remaining = self._keeper.remaining(boottime())
-        # poll() does not count the time that the machine sleeps: look again every second.
-        return None if remaining is None else max(0.0, min(remaining, 1.0)) * 1000
+        # poll() does not count the time that the machine sleeps, and no beat wakes it: look again every second.
+        return 1000.0 if remaining is None else max(0.0, min(remaining, 1.0)) * 1000
 
     def _tell(self, **message: Any) -> None:
         self._node.sendall(json.dumps(message).encode())
@@ -116,8 +120,6 @@ class Zygote:
             self._start(message, fds)
         elif op == "kill":
             self._kill(message["number"])
-        elif op == "beat":
-            self._keeper.beat(message["at"])
         for fd in fds:
             os.close(fd)
         return True
@@ -147,8 +149,10 @@ class Zygote:
         try:
             _set_up(request, fds, parent=os.getppid(), is_sandboxed=self._is_sandboxed)
         except BaseException as error:  # noqa: BLE001  # whatever it was, the child must not go on as a zygote
-            self._tell(op="broken", number=request["number"], reason=f"{type(error).__name__}: {error}")
-            os._exit(1)
+            try:
+                self._tell(op="broken", number=request["number"], reason=f"{type(error).__name__}: {error}")
+            finally:
+                os._exit(1)
         _hand_over(request["config"], request["code"], is_sandboxed=self._is_sandboxed)
 
     def _kill(self, number: int) -> None:
@@ -287,8 +291,10 @@ def _hand_over(config: dict[str, Any], code: str, *, is_sandboxed: bool) -> NoRe
 
 
 def main() -> None:
-    """Start: `argv` is the node's socket, the keeper's limit in seconds, and whether to try namespaces."""
-    fd, keeper_s, wanted, parent = sys.argv[1:5]
+    """Start: `argv` is the node's socket, the file of its heartbeats, the keeper's limit in seconds, whether to try
+    namespaces, and the node's process id.
+    """
+    fd, beats, keeper_s, wanted, parent = sys.argv[1:6]
     node = socket.socket(fileno=int(fd))
     os.set_inheritable(node.fileno(), False)
     reason = sandbox.prepare() if wanted == "sandbox" else "namespaces are switched off"
@@ -301,4 +307,4 @@ def main() -> None:
     not_applied = [f"private /tmp and read-only /var/task: {reason}"] if reason else []
     ready = {"op": "ready", "not_applied": not_applied, "sandboxed": not reason, "resident_kb": resident_kb()}
     node.sendall(json.dumps(ready).encode())
-    Zygote(node, keeper_s=float(keeper_s), is_sandboxed=not reason).run()
+    Zygote(node, int(beats), keeper_s=float(keeper_s), is_sandboxed=not reason).run()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eventrouter.errors import RuntimeFault
+from eventrouter.runtime import keeper
 
 START_LIMIT_S = 30.0
 _MESSAGE_BYTES = 262_144
@@ -43,6 +44,7 @@ class Spawned(Protocol):
 
     pid: int | None
 
+    def born(self, pid: int) -> None: ...
     def ended(self, how: Exit) -> None: ...
 
 
@@ -57,8 +59,10 @@ class ZygoteLink:
         self.resident_kb = 0
         self.not_applied: list[str] = []
         self._on_fenced = on_fenced
-        self._arguments = (str(keeper_s), "sandbox" if wants_sandbox else "plain")
+        self._keeper_s = keeper_s
+        self._wanted = "sandbox" if wants_sandbox else "plain"
         self._inherit_fds = inherit_fds
+        self._beats = os.memfd_create("beats", os.MFD_CLOEXEC)
         self._loop = asyncio.get_running_loop()
         self._processes: dict[int, Spawned] = {}
         self._faults: dict[int, str] = {}
@@ -84,17 +88,18 @@ class ZygoteLink:
     def _launch(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
-        command = [sys.executable, "-I", "-X", "utf8", "-c", _START, str(theirs.fileno()), *self._arguments]
+        told = (theirs.fileno(), self._beats, self._keeper_s, self._wanted, os.getpid(), _SOURCE)
         try:
             self._popen = subprocess.Popen(
-                [*command, str(os.getpid()), str(_SOURCE)],
+                [sys.executable, "-I", "-X", "utf8", "-c", _START, *map(str, told)],
                 env=_ENVIRON,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *self._inherit_fds),
+                pass_fds=(theirs.fileno(), self._beats, *self._inherit_fds),
                 start_new_session=True,
             )
         except OSError as error:
             self._socket.close()
+            os.close(self._beats)
             raise RuntimeFault(f"the zygote could not be started: {error}") from error
         finally:
             theirs.close()
@@ -112,20 +117,24 @@ class ZygoteLink:
         """Kill the process and its group. Its end is told as any other; harmless if it has ended."""
         self._send({"op": "kill", "number": number})
 
+    def give_up(self, number: int, reason: str) -> None:
+        """Kill a process for a `reason` that is ours, not its own."""
+        self._faults[number] = reason
+        self.kill(number)
+
     def beat(self, at: float) -> None:
         """Pass on a heartbeat that was acknowledged at `at` (boottime)."""
-        self._send({"op": "beat", "at": at})
+        if self.is_alive:
+            keeper.note_beat(self._beats, at)
 
     def kill_zygote(self) -> None:
         """Kill a zygote that does not answer. Its processes are killed too, and told as ended."""
         self._popen.kill()
-        if self.is_alive:
-            self._gone()
+        self._gone()
 
     async def close(self) -> None:
         """End the zygote with everything that it started, and wait until it is gone."""
-        if self.is_alive:
-            self._gone()
+        self._gone()
         try:
             await self._loop.run_in_executor(None, self._popen.wait, 10.0)
         except subprocess.TimeoutExpired:
@@ -149,7 +158,8 @@ class ZygoteLink:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
                 return
             except OSError:
-                self._gone()
+                # Soon, not now: whoever sends does not expect to be told of an end in the middle of it.
+                self._loop.call_soon(self._gone)
                 return
             _close(fds)
             self._unsent.popleft()
@@ -175,7 +185,7 @@ class ZygoteLink:
                 how = Exit(code=message["code"], max_rss_kb=message["max_rss_kb"], fault=fault)
                 self._ended(message["number"], how)
             case "started":
-                self._processes[message["number"]].pid = message["pid"]
+                self._processes[message["number"]].born(message["pid"])
             case "broken":
                 self._faults[message["number"]] = message["reason"]
             case "fenced":
@@ -194,10 +204,13 @@ class ZygoteLink:
 
     def _gone(self) -> None:
         """The zygote is gone, or is being sent away: its children die with it, their groups by our hand."""
+        if not self.is_alive:
+            return
         self.is_alive = False
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
+        os.close(self._beats)
         for _, fds in self._unsent:
             _close(fds)
         self._unsent.clear()

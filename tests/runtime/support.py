@@ -76,7 +76,7 @@ async def a_runtime(folder: Path, *, observed: list[Run] | None = None, **fields
     runtime = Runtime(
         settings=Settings(data_dir=folder / "data", **settings),
         clock=SystemClock(),
-        packages=Directories(),
+        packages=fields.pop("packages", None) or Directories(),
         node=NodeFacts(endpoint_url=lambda: "http://127.0.0.1:4566"),
         observe=lambda invocation, run: observed.append(run) if observed is not None else None,
         **fields,

@@ -90,6 +90,33 @@ def test_row_61_results_are_written_as_the_python_runtime_writes_them(tmp_path: 
     assert bodies == list(cases.values())
 
 
+def test_named_tuples_are_written_as_objects(tmp_path: Path) -> None:
+    source = """
+from collections import OrderedDict, namedtuple
+from decimal import Decimal
+Point = namedtuple("Point", "x y")
+def handler(event, context):
+    return [Point(1, Point(Decimal("2.50"), "é")), {"p": Point(None, (1, 2))}, OrderedDict(q=[Point(3, 4)])]
+"""
+    with serving(tmp_path, source, runtime="python3.12") as process:
+        body = process.invoke().result.body
+
+    assert body == (
+        '[{"x": 1, "y": {"x": 2.50, "y": "é"}}, {"p": {"x": null, "y": [1, 2]}}, {"q": [{"x": 3, "y": 4}]}]'.encode()
+    )
+
+
+def test_an_error_is_answered_and_logged_whatever_became_of_the_output(tmp_path: Path) -> None:
+    ways = ["os.close(1); os.close(2)", "sys.stdout.close(); sys.stderr.close()", "sys.stdout = sys.stderr = None"]
+    for way in ways:
+        source = f"import os, sys\ndef handler(event, context):\n    {way}\n    raise ValueError('told')\n"
+        with serving(tmp_path, source) as process:
+            answer = process.invoke()
+
+        assert answer.json["errorMessage"] == "told"
+        assert answer.log.startswith("[ERROR] ValueError: told")
+
+
 def test_a_bytes_result_is_passed_on_as_it_is(tmp_path: Path) -> None:
     with serving(tmp_path, evaluated("b'\\0\\xff raw'")) as process:
         answer = process.invoke(0)
@@ -286,6 +313,13 @@ def test_a_handler_in_a_folder_may_be_named_with_slashes_or_dots(tmp_path: Path,
         assert process.invoke().json == "deep"
 
 
+@pytest.mark.parametrize("as_script", [True, False])
+def test_a_function_s_module_may_be_called_resource(tmp_path: Path, as_script: bool) -> None:
+    (tmp_path / "resource.py").write_text("fn = lambda event, context: 'own'\n")
+    with serving(tmp_path, handler="resource.fn", as_script=as_script) as process:
+        assert process.invoke().json == "own"
+
+
 CONTEXT = """
 def handler(event, context):
     own = {name: value for name, value in vars(context).items() if isinstance(value, (str, int, type(None)))}
@@ -426,18 +460,19 @@ def handler(event, context):
 
 
 def test_the_function_s_code_comes_first_on_the_path_and_pythonpath_next(tmp_path: Path) -> None:
-    extra = tmp_path / "extra"
+    extra, inside = tmp_path / "extra", tmp_path / "inside"
     extra.mkdir()
+    inside.mkdir()
     (extra / "colorsys.py").write_text("whose = 'extra'\n")
     (tmp_path / "bisect_of_mine.py").write_text("whose = 'own'\n")
     source = (
         "import sys, colorsys, bisect_of_mine\n"
-        "def handler(event, context):\n    return [sys.path[:2], colorsys.whose, bisect_of_mine.whose]\n"
+        "def handler(event, context):\n    return [sys.path[:3], colorsys.whose, bisect_of_mine.whose]\n"
     )
-    with serving(tmp_path, source, environ={"PYTHONPATH": f"/var/runtime:{extra}"}) as process:
+    with serving(tmp_path, source, environ={"PYTHONPATH": f"/var/runtime:{extra}:/var/task/inside"}) as process:
         path, *whose = process.invoke().json
 
-    assert path == [str(tmp_path), str(extra)]
+    assert path == [str(tmp_path), str(extra), str(inside)]
     assert whose == ["extra", "own"]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import signal
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from eventrouter.errors import RuntimeFault
 from eventrouter.rules.outcome import RunStatus, Succeeded, SystemFault
-from eventrouter.runtime import pool
+from eventrouter.runtime import pool, wire
 from eventrouter.runtime.environment import Environment
 from tests.runtime.support import (
     Results,
@@ -58,6 +62,29 @@ def test_invocations_sent_ahead_run_one_by_one_in_order(tmp_path):
     assert done == sent
     assert answers == list(range(1, 501))
     assert [answer(run) for run in observed] == answers
+
+
+def test_a_forked_child_that_comes_back_from_the_handler_answers_nothing(tmp_path):
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            lease = await runtime.lease(a_function(tmp_path, COUNTER), patience_s=5)
+            return await invoke(lease, *["os.fork()"] * 3, "time.sleep(0.1)", 0)
+
+    assert [answer(run) for run in asyncio.run(scenario())] == [1, 2, 3, 4, 5]
+
+
+def test_an_answer_that_nobody_asked_for_is_passed_over(tmp_path):
+    forge = f"os.write(4, {wire.pack_result(wire.Result(wire.SUCCEEDED, 0, 1, 1, '', b'0'))!r} * 2)"
+
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            complaints = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+            lease = await runtime.lease(a_function(tmp_path, COUNTER), patience_s=5)
+            await invoke(lease, forge, "time.sleep(0.1)")
+            return complaints
+
+    assert asyncio.run(scenario()) == []
 
 
 def test_init_duration_is_told_on_the_first_invocation_only(tmp_path):
@@ -231,7 +258,9 @@ def test_an_init_that_fails_twice_fails_the_invocation_with_its_error(tmp_path):
     assert first.init_ms is None
     assert b"\tPhase: init\tStatus: error\tError Type: ValueError\n" in first.log
     assert first.log.count(b"importing\n") == 2
-    assert b"INIT_REPORT" not in second.log
+    assert b"Phase: init" not in second.log
+    for run in (first, second):
+        assert run.log.count(b"\tPhase: invoke\tStatus: error\tError Type: ValueError\n") == 1
 
 
 def test_a_process_that_exits_during_init_is_told_as_such(tmp_path):
@@ -267,6 +296,34 @@ def test_an_init_over_its_limit_is_begun_again_within_the_first_invocation(tmp_p
     assert run.init_ms is None
 
 
+def test_waiting_for_a_cpu_counts_neither_as_init_nor_as_silence_of_the_node(tmp_path):
+    busy = """
+        import time
+        while time.process_time() < 0.15:
+            pass
+        def handler(event, context):
+            return 1
+    """
+    environments = 16 * len(os.sched_getaffinity(0))
+
+    async def scenario():
+        async with a_runtime(tmp_path, init_limit_s=0.6, keeper_s=1.5) as runtime:
+            function = a_function(tmp_path, busy)
+
+            async def beat():
+                while True:
+                    runtime.beat()
+                    await asyncio.sleep(0.05)
+
+            beating = asyncio.create_task(beat())
+            leases = await asyncio.gather(*(runtime.lease(function, patience_s=5) for _ in range(environments)))
+            runs = [await invoke_one(lease) for lease in leases]
+            beating.cancel()
+            return [run.init_ms is not None for run in runs]
+
+    assert all(asyncio.run(scenario())), "every first init was let finish"
+
+
 def test_init_within_an_invocation_counts_in_its_timeout(tmp_path):
     async def scenario():
         async with a_runtime(tmp_path, init_limit_s=0.1) as runtime:
@@ -278,6 +335,30 @@ def test_init_within_an_invocation_counts_in_its_timeout(tmp_path):
 
     assert run.status is RunStatus.TIMEOUT
     assert run.duration_ms >= 1_000
+    assert b"\tPhase: invoke\tStatus: timeout\n" in run.log
+
+
+def test_the_time_that_is_left_is_less_by_an_init_within_the_invocation(tmp_path):
+    source = """
+        import os, time
+        time.sleep(0.5)
+        def handler(event, context):
+            if event == "exit":
+                os._exit(0)
+            return context.get_remaining_time_in_millis()
+    """
+
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            lease = await runtime.lease(a_function(tmp_path, source, timeout_s=5), patience_s=5)
+            results = Results(lease)
+            cold, _, after = await results.of([results.submit(event)[0] for event in ("", "exit", "")])
+            return answer(cold), answer(after), answer(await invoke_one(lease, ""))
+
+    cold, after, warm = asyncio.run(scenario())
+
+    assert after <= 4_500 < cold
+    assert after < warm
 
 
 def test_memory_above_the_limit_is_killed_as_out_of_memory(tmp_path):
@@ -341,6 +422,61 @@ def test_the_loss_of_the_zygote_is_a_system_fault_and_heals(tmp_path):
 
     assert isinstance(lost.outcome, SystemFault)
     assert answer(healed) == 1
+
+
+@contextmanager
+def _all_descriptors_taken():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    taken = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for fd in taken:
+            os.close(fd)
+
+
+def test_an_invocation_that_cannot_be_sent_is_a_system_fault(tmp_path):
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            function = a_function(tmp_path, COUNTER)
+            lease = await runtime.lease(function, patience_s=5)
+            results = Results(lease)
+            unsendable = an_invocation(trace="x" * (1 << 20))  # no message may be that long
+            results.submit_one(unsendable)
+            [run] = await results.of([unsendable])
+            return run, await invoke_one(await runtime.lease(function, patience_s=5))
+
+    faulted, after = asyncio.run(scenario())
+
+    assert isinstance(faulted.outcome, SystemFault)
+    assert "could not be sent" in faulted.outcome.message
+    assert answer(after) == 1
+
+
+def test_without_descriptors_an_environment_is_refused_and_nothing_is_lost(tmp_path):
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            function = a_function(tmp_path, COUNTER)
+            lease = await runtime.lease(function, patience_s=5)
+            with _all_descriptors_taken():
+                with pytest.raises(RuntimeFault, match="Too many open files"):
+                    await runtime.lease(function, patience_s=5)
+                died, refused = await invoke(lease, "os._exit(0)", 0)
+            await until(lambda: not runtime.stats(), "what could not start is gone")
+            return died, refused, await invoke_one(await runtime.lease(function, patience_s=5))
+
+    died, refused, after = asyncio.run(scenario())
+
+    assert "exited" in failure_of(died)["errorMessage"]
+    assert isinstance(refused.outcome, SystemFault)
+    assert "Too many open files" in refused.outcome.message
+    assert answer(after) == 1
 
 
 def test_a_zygote_that_does_not_answer_cannot_keep_environments_alive(tmp_path, monkeypatch):

@@ -42,6 +42,18 @@ def test_output_belongs_to_the_invocation_that_wrote_it(tmp_path):
     assert logs == [b"one\n", b"two\nand\n", b"", b"three\n", b"four\n"]
 
 
+def test_a_function_that_opens_its_output_as_a_file_goes_on_being_heard(tmp_path):
+    logs = _logs(
+        tmp_path,
+        "print('a long line, which is in the file when it is emptied')",
+        "subprocess.run('echo one > /dev/stderr', shell=True)",
+        "print('two')",
+        "print('three')",
+    )
+
+    assert logs[1:] == [b"one\n", b"two\n", b"three\n"]
+
+
 def test_output_before_a_crash_or_timeout_is_kept(tmp_path):
     logs = _logs(
         tmp_path,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from dataclasses import replace
 
 import pytest
 
 from eventrouter.errors import RuntimeFault
 from eventrouter.runtime.facts import EnvironmentState
-from tests.runtime.support import Results, a_function, a_name, a_runtime, answer, invoke_one, until
+from tests.runtime.support import Directories, Results, a_function, a_name, a_runtime, answer, invoke_one, tmp_of, until
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +23,19 @@ HANDLER = """
         if event: time.sleep(event)
         return runs
 """
+
+
+class FirstFails(Directories):
+    """Code that cannot be had while it is waited for, and can be afterwards."""
+
+    def __init__(self):
+        self.fails = asyncio.Event()
+
+    async def directory(self, code):
+        if not self.fails.is_set():
+            await self.fails.wait()
+            raise RuntimeFault("no such package")
+        return await super().directory(code)
 
 
 def test_an_idle_environment_is_taken_again_the_last_used_first(tmp_path):
@@ -143,6 +157,58 @@ def test_patience_ends_in_a_runtime_fault_and_keeps_no_place(tmp_path):
     assert asyncio.run(scenario())
 
 
+def test_a_lease_that_is_given_up_as_its_turn_comes_passes_it_on(tmp_path):
+    async def scenario():
+        async with a_runtime(tmp_path, max_environments=1) as runtime:
+            function = a_function(tmp_path, HANDLER)
+            held = await runtime.lease(function, patience_s=5)
+            first, second = [asyncio.create_task(runtime.lease(function, patience_s=5)) for _ in range(2)]
+            await asyncio.sleep(0)
+            first.cancel()
+            held.release()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            return await second is held
+
+    assert asyncio.run(scenario())
+
+
+def test_a_start_that_fails_gives_its_room_to_who_waits(tmp_path):
+    async def scenario():
+        packages = FirstFails()
+        async with a_runtime(tmp_path, max_environments=1, packages=packages) as runtime:
+            function = a_function(tmp_path, HANDLER)
+            failing = asyncio.create_task(runtime.lease(function, patience_s=5))
+            await asyncio.sleep(0)
+            waiting = asyncio.create_task(runtime.lease(function, patience_s=2))
+            await asyncio.sleep(0)
+            packages.fails.set()
+            with pytest.raises(RuntimeFault, match="no such package"):
+                await failing
+            return await invoke_one(await waiting)
+
+    assert answer(asyncio.run(scenario())) == 1
+
+
+def test_the_data_directory_keeps_its_mode_and_so_does_what_a_link_leads_to(tmp_path):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir(mode=0o755)
+    elsewhere.touch(mode=0o644)
+
+    async def scenario():
+        async with a_runtime(tmp_path) as runtime:
+            lease = await runtime.lease(a_function(tmp_path, HANDLER), patience_s=5)
+            locked = tmp_of(lease) / "locked"
+            locked.mkdir()
+            (locked / "link").symlink_to(elsewhere)
+            locked.chmod(0o500)
+
+    asyncio.run(scenario())
+
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
+
+
 def test_a_start_that_is_given_up_makes_room_again(tmp_path):
     async def scenario():
         async with a_runtime(tmp_path, max_environments=1) as runtime:
@@ -197,3 +263,25 @@ def test_it_runs_on_uvloop_too(tmp_path):
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(scenario()) == ["success", "timeout", "success"]
+
+
+def test_there_is_room_while_one_may_start_or_one_is_idle_and_nobody_waits_for_it(tmp_path):
+    async def scenario():
+        async with a_runtime(tmp_path, max_environments=2) as runtime:
+            function, other = [a_function(tmp_path, HANDLER, name=name) for name in ("orders", "audit")]
+            first = await runtime.lease(function, patience_s=5)
+            assert runtime.has_room(other), "one more may start"
+            second = await runtime.lease(function, patience_s=5)
+            assert not runtime.has_room(function)
+            first.release()
+            assert runtime.has_room(function), "it is idle"
+            assert runtime.has_room(other), "it can be ended"
+            await runtime.lease(function, patience_s=5)
+            waiting = asyncio.create_task(runtime.lease(other, patience_s=5))
+            await asyncio.sleep(0)
+            assert not runtime.has_room(function)
+            second.release()
+            await waiting
+            assert not runtime.has_room(function)
+
+    asyncio.run(scenario())
