@@ -9,13 +9,11 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from random import Random, SystemRandom
 from types import TracebackType
 from typing import NoReturn, Self
 from uuid import UUID
-
-import uvicorn
 
 from eventrouter import __version__
 from eventrouter.adapters import load_adapters
@@ -24,6 +22,7 @@ from eventrouter.api.lambda_.invoke import InvokeDoor
 from eventrouter.api.lambda_.notes import not_applied
 from eventrouter.api.lambda_.service import LambdaService
 from eventrouter.api.request_ids import RequestIds
+from eventrouter.api.server import HttpServer
 from eventrouter.clock import Clock, SystemClock
 from eventrouter.data_dir import DataDir, Identity
 from eventrouter.errors import ConfigError, StoreError
@@ -34,6 +33,7 @@ from eventrouter.peers import Peers, is_isolated
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.deployments import Deployments
 from eventrouter.planes.destinations import DestinationPlane
+from eventrouter.planes.dispatch import Dispatch
 from eventrouter.planes.events import EventPlane
 from eventrouter.planes.function_target import FunctionTarget
 from eventrouter.planes.hot_reload import HotReload
@@ -67,6 +67,7 @@ class Node:
     runtime: Runtime
     packages: Packages
     membership: Membership
+    dispatch: Dispatch
     gateway: Gateway
     sync: SyncPlane
     events: EventPlane
@@ -118,9 +119,7 @@ class Node:
         """Empty the whole store; functions, events, queues and logs are gone. For development."""
         await self.runtime.kill_all()
         await self.store.flush()
-        self.membership.declare_dead()
-        while not self.membership.may_take_work:
-            await self.clock.sleep(0.05)
+        await self.membership.join_anew()
 
     # Starting, in order.
 
@@ -163,7 +162,10 @@ class Node:
             facts = self._server_facts = await read_facts(client)
         except StoreError as error:
             await client.aclose()
-            raise ConfigError(f"redis_url: Redis cannot be used: {error}") from error
+            raise ConfigError(
+                f"redis_url: Redis cannot be used: {error}. "
+                "Fix: start the server, or name another with --redis-url or EVENTROUTER_REDIS_URL"
+            ) from error
         findings = judge_server(facts, settings.durability)
         for finding in findings:
             if not finding.fatal:
@@ -236,8 +238,27 @@ class Node:
         destinations = await self._stack.enter_async_context(
             DestinationPlane(claims=claims, targets=targets, clock=clock, metrics=self.metrics, log=log)
         )
+        self.dispatch = Dispatch(
+            incarnation=incarnation,
+            version=__version__,
+            inbox=store.inbox,
+            functions=store.functions,
+            environments=self.runtime,
+            loops=self._loops,
+            clock=clock,
+            random=self._random,
+            metrics=self.metrics,
+            log=log,
+            may_take_work=lambda: self.membership.may_take_work,
+        )
+        self.membership.on_look(self.dispatch.see)
+        await self._stack.enter_async_context(self.dispatch)
         self.sync = SyncPlane(
-            incarnation=incarnation, slots=store.slots, environments=self.runtime, metrics=self.metrics
+            incarnation=incarnation,
+            slots=store.slots,
+            environments=self.runtime,
+            metrics=self.metrics,
+            elsewhere=self.dispatch,
         )
         self.events = await self._stack.enter_async_context(
             EventPlane(
@@ -270,7 +291,9 @@ class Node:
         )
         if self._server_facts.info:
             await self._stack.enter_async_context(IntakeGuard(store=store, loops=self._loops, log=log))
-        await self._stack.enter_async_context(HotReload(functions=store.functions, environments=self.runtime, log=log))
+        await self._stack.enter_async_context(
+            HotReload(functions=store.functions, environments=self.runtime, clock=clock, log=log)
+        )
         lambda_ = LambdaService(
             store=store,
             packages=self.packages,
@@ -317,40 +340,21 @@ class Node:
         return listener
 
     async def _serve(self, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            self.gateway,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=75,
-            backlog=2048,
-            h11_max_incomplete_event_size=None,
-        )
-        self._http = _HttpServer(config)
-        task = asyncio.create_task(self._http.serve(sockets=[listener]), name="http")
-        while not self._http.started:
-            if task.done():
-                await task
-                raise ConfigError("the HTTP server ended while it was starting")
-            await self.clock.sleep(0.005)
-        self._http_task = task
-        self._stack.push_async_callback(self._stop_http)
+        server = HttpServer(self.gateway)
+        self._stack.push_async_callback(server.stop)
+        await server.start(listener)
         self._serving = True
-
-    async def _stop_http(self) -> None:
-        self._http.stop(at_once=True)
-        await self._http_task
 
     # Draining.
 
     async def _drain(self) -> None:
-        """Take nothing new, wait for what runs; when the grace is over, or at once if hurried, kill it."""
-        self._http.stop()
+        """Take nothing new, wait for what runs; when the grace is over, or at once if hurried, kill it.
+
+        The door stays open meanwhile: handlers may call back, probes are answered, events are still made durable.
+        """
+        self.sync.stop_taking()
         self.events.stop_claiming()
+        self.dispatch.stop_taking()
         finished = asyncio.create_task(self._wait_finished(), name="drain")
         hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
         await asyncio.wait({finished, hurried}, timeout=self.settings.grace_s, return_when=asyncio.FIRST_COMPLETED)
@@ -365,6 +369,7 @@ class Node:
 
     async def _wait_finished(self) -> None:
         await self.sync.wait_quiet()
+        await self.dispatch.wait_quiet()
         await self.events.drain()
         await self.store.slots.drained()
 
@@ -391,27 +396,3 @@ class Node:
             self._generations[name] = generation
             for note in self.not_applied(function):
                 self.log.info("setting.not_applied", function=name.name, setting=note)
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn, without its own signal handling: the node's face decides what a signal means.
-
-    It waits for `stop()` instead of looking ten times a second whether it should.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._stopping = asyncio.Event()
-
-    def stop(self, *, at_once: bool = False) -> None:
-        """Take no new connections and end when the open ones are done, or at once."""
-        self.should_exit = True
-        self.force_exit = self.force_exit or at_once
-        self._stopping.set()
-
-    async def main_loop(self) -> None:
-        await self._stopping.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

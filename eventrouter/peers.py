@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.error import URLError
 
 import msgspec
@@ -20,6 +20,7 @@ HEALTH_PATH = "/_eventrouter/health"
 
 
 class _Health(msgspec.Struct):
+    incarnation: str
     beat_age_s: float
 
 
@@ -38,23 +39,25 @@ class Peers:
         return None
 
 
-async def is_isolated(others: list[HostInfo]) -> bool:
-    """Say whether this node alone has lost Redis.
+async def is_isolated(others: Mapping[str, HostInfo]) -> bool:
+    """Say whether this node alone has lost Redis. `others` are the other nodes by incarnation.
 
     It has not if there is no other node, or if every other node answers and none has a fresher heartbeat:
-    then Redis is away for everyone.
+    then Redis is away for everyone. An answer counts only if it comes from the node that was asked: a wrong
+    `advertise_url` may lead back to this one.
     """
     answers = await asyncio.gather(
-        *(asyncio.to_thread(_get, host.url + HEALTH_PATH, ASK_TIMEOUT_S, 65_536) for host in others)
+        *(asyncio.to_thread(_get, host.url + HEALTH_PATH, ASK_TIMEOUT_S, 65_536) for host in others.values())
     )
-    return not all(answer is not None and _is_stale(answer) for answer in answers)
+    return not all(_is_stale(node, answer) for node, answer in zip(others, answers, strict=True))
 
 
-def _is_stale(answer: bytes) -> bool:
+def _is_stale(node: str, answer: bytes | None) -> bool:
     try:
-        return msgspec.json.decode(answer, type=_Health).beat_age_s > STALE_BEAT_S
+        health = msgspec.json.decode(answer or b"", type=_Health)
     except msgspec.DecodeError:
         return False
+    return health.incarnation == node and health.beat_age_s > STALE_BEAT_S
 
 
 def _get(url: str, timeout_s: float, limit_bytes: int) -> bytes | None:

@@ -46,6 +46,10 @@ class Environments(Protocol):
         """Take an idle environment of the function's version and generation, if there is one."""
         ...
 
+    def has_room(self, function: Function) -> bool:
+        """Say whether `lease` would get an environment without waiting for somebody else's to become free."""
+        ...
+
     async def lease(self, function: Function, *, patience_s: float) -> Lease:
         """Take an idle environment or start one. Raises RuntimeFault if none can be had within `patience_s`."""
         ...

@@ -8,18 +8,24 @@ from typing import Self
 from structlog.typing import FilteringBoundLogger
 from watchfiles import awatch
 
+from eventrouter.clock import Clock
 from eventrouter.ports import Environments
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
 from eventrouter.store import Functions
 
+WATCH_AGAIN_AFTER_S = 2.0
+
 
 class HotReload:
     """Long-lived: one watcher per directory in use."""
 
-    def __init__(self, *, functions: Functions, environments: Environments, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, *, functions: Functions, environments: Environments, clock: Clock, log: FilteringBoundLogger
+    ) -> None:
         self._functions = functions
         self._environments = environments
+        self._clock = clock
         self._log = log
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
@@ -45,11 +51,18 @@ class HotReload:
             self._watchers[directory] = asyncio.create_task(self._watch(directory), name=f"watch-{directory}")
 
     async def _watch(self, directory: str) -> None:
-        try:
-            async for changes in awatch(directory, step=50, debounce=200, recursive=True):
-                self._log.info("code.changed", directory=directory, files=len(changes))
-                for function in self._functions.all():
-                    if function.code.directory == directory:
-                        self._environments.retire(function.name)
-        except FileNotFoundError as error:
-            self._log.warning("code.not_watched", directory=directory, reason=str(error))
+        """Watch for as long as a function uses `directory`, also when it goes away and comes back."""
+        while True:
+            try:
+                async for changes in awatch(directory, step=50, debounce=200, recursive=True):
+                    self._log.info("code.changed", directory=directory, files=len(changes))
+                    self._retire(directory)
+            except OSError as error:
+                self._log.warning("code.not_watched", directory=directory, reason=str(error))
+            await self._clock.sleep(WATCH_AGAIN_AFTER_S)
+            self._retire(directory)
+
+    def _retire(self, directory: str) -> None:
+        for function in self._functions.all():
+            if function.code.directory == directory:
+                self._environments.retire(function.name)

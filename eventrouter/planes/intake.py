@@ -1,4 +1,8 @@
-"""Watches Redis's memory and closes the intake before it is full: finishing, retrying and delivering go on."""
+"""Watches Redis's memory and closes the intake before it is full.
+
+What was accepted is still run, retried and settled. What would be stored anew waits: events, messages (so
+records and dead letters for our own queues stay in the outbox), changes of functions.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ everyone and nothing is killed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
 from structlog.typing import FilteringBoundLogger
@@ -38,7 +38,7 @@ class Membership:
         log: FilteringBoundLogger,
         info: HostInfo,
         new_incarnation: Callable[[], str],
-        is_isolated: Callable[[list[HostInfo]], Awaitable[bool]],
+        is_isolated: Callable[[Mapping[str, HostInfo]], Awaitable[bool]],
     ) -> None:
         self._hosts = hosts
         self._functions = functions
@@ -51,7 +51,8 @@ class Membership:
         self._new_incarnation = new_incarnation
         self._is_isolated = is_isolated
         self._sightings: dict[str, Sighting] = {}
-        self._others: list[HostInfo] = []
+        self._others: dict[str, HostInfo] = {}
+        self._on_look: list[Callable[[Mapping[str, HostInfo]], None]] = []
         self._counter = 0
         self._acknowledged_at = clock.monotonic()
         self._revision = -1
@@ -89,7 +90,19 @@ class Membership:
 
     def declare_dead(self) -> None:
         """Note that the store calls this incarnation dead: the next beat joins under a new one."""
+        if not self._rejoining:
+            self._log.error("node.declared_dead", incarnation=self.incarnation)
+            self._rejoining = True
+
+    async def join_anew(self) -> None:
+        """Join under a new incarnation now, after the store has been emptied."""
         self._rejoining = True
+        await self._rejoin()
+
+    def on_look(self, listener: Callable[[Mapping[str, HostInfo]], None]) -> None:
+        """Call `listener`, now and after every look at the others' beats, with those that live, by incarnation."""
+        self._on_look.append(listener)
+        listener(self._others)
 
     # Beating.
 
@@ -117,12 +130,11 @@ class Membership:
             else:
                 await self._beat()
         except NodeDead:
-            self._rejoining = True
+            self.declare_dead()
         return BEAT_EVERY_S
 
     async def _rejoin(self) -> None:
         """Come back after being buried: nothing of the old incarnation may run on."""
-        self._log.error("node.declared_dead", incarnation=self.incarnation)
         await self._environments.kill_all()
         self.incarnation = self._new_incarnation()
         await self._join()
@@ -161,14 +173,21 @@ class Membership:
     async def _look(self) -> None:
         beats = await self._hosts.beats()
         beats.pop(self.incarnation, None)
-        if beats.keys() != self._sightings.keys():
+        if beats.keys() != self._others.keys():
             everyone = await self._hosts.list()
-            self._others = [info for node, info in everyone.items() if node != self.incarnation]
+            self._others = {node: info for node, info in everyone.items() if node != self.incarnation}
         self._sightings = look(self._sightings, beats, self._clock.monotonic())
         for node, sighting in self._sightings.items():
             if is_silent(sighting) and await self._hosts.bury(node, sighting.counter):
                 self._log.warning("node.buried", incarnation=node)
+                self._others.pop(node, None)
+                self._tell_others()
                 await self._reap([node])
+        self._tell_others()
+
+    def _tell_others(self) -> None:
+        for listener in self._on_look:
+            listener(self._others)
 
     async def _reap(self, incarnations: list[str]) -> None:
         for incarnation in incarnations:

@@ -9,10 +9,11 @@ from redis.asyncio import Redis
 
 from eventrouter.clock import Clock
 from eventrouter.errors import ConfigError
-from eventrouter.store.connect import Scripts, make_client
+from eventrouter.store.connect import RedisLane, Scripts, make_client
 from eventrouter.store.events import DESTINATIONS, Claim, Due, Events, NewEvent, OutboxRecord, Settlement
 from eventrouter.store.functions import Conflict, Functions, ReservationRefused
 from eventrouter.store.hosts import HostInfo, Hosts
+from eventrouter.store.inbox import READ_TIMEOUT_S, Decision, Inbox, Offer, Reply
 from eventrouter.store.keys import Keys
 from eventrouter.store.logs import LogChunk, LogEvent, LogGroup, LogLine, LogPage, Logs, LogStream
 from eventrouter.store.queues import Queues
@@ -22,11 +23,13 @@ __all__ = [
     "DESTINATIONS",
     "Claim",
     "Conflict",
+    "Decision",
     "Due",
     "Events",
     "Functions",
     "HostInfo",
     "Hosts",
+    "Inbox",
     "LogChunk",
     "LogEvent",
     "LogGroup",
@@ -35,8 +38,10 @@ __all__ = [
     "LogStream",
     "Logs",
     "NewEvent",
+    "Offer",
     "OutboxRecord",
     "Queues",
+    "Reply",
     "ReservationRefused",
     "Scripts",
     "Settlement",
@@ -59,6 +64,7 @@ class Store:
     functions: Functions
     queues: Queues
     logs: Logs
+    inbox: Inbox
     scripts: Scripts
     keys: Keys
 
@@ -86,6 +92,7 @@ class Store:
     async def close(self) -> None:
         """Give back what is still to be given back, then close the connections. Closing twice is harmless."""
         await self.slots.close()
+        await self.inbox.close()
         await self.scripts.close()
 
     async def check_partitions(self) -> None:
@@ -121,6 +128,7 @@ async def open_store(
         functions=Functions(scripts, keys),
         queues=Queues(scripts, keys, clock, random),
         logs=Logs(scripts, keys, clock, random),
+        inbox=Inbox(scripts, keys, random, lambda: RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)),
         scripts=scripts,
         keys=keys,
     )

@@ -176,7 +176,7 @@ def _judge_memory(facts: ServerFacts) -> list[Finding]:
                 fatal=False,
                 what="maxmemory is not set",
                 why="a backlog then grows until the machine's memory ends and the server is killed, instead of being "
-                "refused with 429",
+                "refused with 503",
                 fix="CONFIG SET maxmemory 2gb (about half of the memory the server may use)",
             )
         )

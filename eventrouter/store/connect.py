@@ -64,7 +64,8 @@ _FULL = ("OOM", "MISCONF", "NOREPLICAS", "BUSY")
 
 Argument = str | bytes | int
 
-_pack: Callable[[tuple[Argument, ...]], bytes] = pack_command  # type: ignore[assignment]  # its stub says 1-tuples
+pack: Callable[[tuple[Argument, ...]], bytes] = pack_command  # type: ignore[assignment]  # its stub says 1-tuples
+"""Turns one command into the bytes that are sent."""
 
 
 def make_client(url: str) -> Redis:
@@ -108,15 +109,19 @@ class Lane(Protocol):
 class RedisLane:
     """A lane over one connection of a redis-py pool, kept until it breaks."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, *, timeout_s: float | None = None) -> None:
+        """`timeout_s` bounds every pipeline; None: by its size."""
         self._pool = pool
+        self._timeout_s = timeout_s
         self._connection: Connection | None = None
 
     async def execute(self, commands: Sequence[bytes]) -> list[Any]:
         replies: list[Any] = []
-        size = sum(map(len, commands))
+        timeout_s = self._timeout_s
+        if timeout_s is None:
+            timeout_s = PAYLOAD_TIMEOUT_S if sum(map(len, commands)) > PAYLOAD_BYTES else COMMAND_TIMEOUT_S
         try:
-            async with asyncio.timeout(PAYLOAD_TIMEOUT_S if size > PAYLOAD_BYTES else COMMAND_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self._exchange(commands, replies)
         except TimeoutError:
             await self._drop()
@@ -265,7 +270,7 @@ class Scripts:
         Raises IntakeRefused (intake scripts only: nothing was stored), Unavailable (outcome unknown), StoreError.
         """
         script = self._scripts[name]
-        command = _pack(("EVALSHA", script.sha, len(keys), *keys, *args))
+        command = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
         answer: list[Any] = await self._persist(command, script, budget_s, self._apart if apart else self._shared)
         return answer
 
@@ -278,7 +283,7 @@ class Scripts:
     ) -> list[list[Any]]:
         """Run one script for each (keys, args), all in one pipeline; errors as in `call`, the first one is raised."""
         script = self._scripts[name]
-        commands = [_pack(("EVALSHA", script.sha, len(keys), *keys, *args)) for keys, args in calls]
+        commands = [pack(("EVALSHA", script.sha, len(keys), *keys, *args)) for keys, args in calls]
         first = [self._shared.send(command) for command in commands]
         return [
             await self._persist(command, script, budget_s, self._shared, sent)
@@ -287,11 +292,11 @@ class Scripts:
 
     async def command(self, *parts: Argument, budget_s: float = BUDGET_S) -> Any:
         """Run one plain command that is harmless to repeat, such as a read; errors as in `call`."""
-        return await self._persist(_pack(parts), None, budget_s, self._shared)
+        return await self._persist(pack(parts), None, budget_s, self._shared)
 
     async def command_each(self, commands: Sequence[Sequence[Argument]], *, budget_s: float = BUDGET_S) -> list[Any]:
         """Run several plain commands in one pipeline; as `command`."""
-        packed = [_pack(tuple(parts)) for parts in commands]
+        packed = [pack(tuple(parts)) for parts in commands]
         first = [self._shared.send(command) for command in packed]
         return [
             await self._persist(command, None, budget_s, self._shared, sent)
@@ -329,7 +334,7 @@ class Scripts:
             if not isinstance(reply, Exception):
                 return reply
             if isinstance(reply, NoScriptError) and script is not None:
-                _ = way.send(_pack(("SCRIPT", "LOAD", script.text)))  # leaves ahead of the next try
+                _ = way.send(pack(("SCRIPT", "LOAD", script.text)))  # leaves ahead of the next try
             else:
                 _raise_if_final(reply, script)
             pause_s = self._random.uniform(0, delay_s)

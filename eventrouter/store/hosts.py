@@ -133,6 +133,7 @@ class Hosts:
         requeued = 0
         for partition in range(self._keys.partitions):
             requeued += await self._empty(inc, partition, deaths)
+        await self._scripts.command("UNLINK", *(self._keys.inbox(inc, name) for name in self._keys.INBOX))
         await self._scripts.call("host_forget", (self._dead, self._held(inc), self._turns), (inc,))
         return requeued
 

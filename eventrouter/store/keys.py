@@ -2,7 +2,7 @@
 
 A key is `{<prefix>:<tag>}:<name>`; the part in braces decides the cluster slot, so all keys of one script share a
 tag. Tags: `a` for the installation (hosts, slots, functions), `e<k>` for one partition of asynchronous events,
-`q:…` for one queue, `l:…` for one log group.
+`h:…` for one incarnation's inbox, `q:…` for one queue, `l:…` for one log group.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ INSTALLATION = "a"
 
 class Keys:
     """Builds key names for one installation. `partitions` is fixed when the installation is made."""
+
+    INBOX = ("clk", "in", "open", "tomb:0", "tomb:1", "tomb:2")
+    """Every key that an inbox consists of."""
 
     def __init__(self, prefix: str, partitions: int) -> None:
         self.prefix = prefix
@@ -32,6 +35,10 @@ class Keys:
     def events(self, partition: int, name: str) -> str:
         """Name a key of one partition of asynchronous events."""
         return self._events[partition] + name
+
+    def inbox(self, inc: str, name: str) -> str:
+        """Name a key of one incarnation's inbox: one of `INBOX`."""
+        return f"{{{self.prefix}:h:{inc}}}:{name}"
 
     def partition_of(self, function_key: str) -> int:
         """Return the partition that holds a function's events: CRC16 (Redis's own) modulo the partitions."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventrouter.clock import Clock
+from eventrouter.errors import RuntimeFault
 from eventrouter.rules import failure
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
@@ -33,9 +34,18 @@ class Start:
 class InProcessEnvironments:
     """The Environments port over a table of handlers. `starts` records every run in order."""
 
-    def __init__(self, clock: Clock, observe: Callable[[Invocation, Run], None] = lambda invocation, run: None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        observe: Callable[[Invocation, Run], None] = lambda invocation, run: None,
+        *,
+        limit: int | None = None,
+    ) -> None:
+        """`limit` is how many leases there may be at once; None: any number."""
         self.clock = clock
         self.observe = observe
+        self.limit = limit
+        self._waiters: deque[asyncio.Future[None]] = deque()
         self._handlers: dict[FunctionName, Handler] = {}
         self._leases: set[InProcessLease] = set()
         self.starts: list[Start] = []
@@ -45,7 +55,13 @@ class InProcessEnvironments:
         """Give the function called `name` its code."""
         self._handlers[name] = handler
 
-    def try_lease(self, function: Function) -> InProcessLease:
+    def try_lease(self, function: Function) -> InProcessLease | None:
+        return self._new_lease(function) if self.has_room(function) else None
+
+    def has_room(self, function: Function) -> bool:
+        return self.limit is None or len(self._leases) < self.limit
+
+    def _new_lease(self, function: Function) -> InProcessLease:
         lease = InProcessLease(self, function, self._handlers[function.name])
         self._leases.add(lease)
         self.most_at_once = max(self.most_at_once, len(self._leases))
@@ -54,9 +70,22 @@ class InProcessEnvironments:
     def released(self, lease: InProcessLease) -> None:
         """Take a lease back."""
         self._leases.discard(lease)
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
 
     async def lease(self, function: Function, *, patience_s: float) -> InProcessLease:
-        return self.try_lease(function)
+        try:
+            async with asyncio.timeout(patience_s):
+                while not self.has_room(function):
+                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    await waiter
+        except TimeoutError:
+            raise RuntimeFault(f"no lease became free within {patience_s:g} s") from None
+        return self._new_lease(function)
 
     def retire(self, name: FunctionName) -> None:
         """Nothing is kept warm here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ SECOND = HostInfo(url="http://127.0.0.1:2", started_at_ms=0, version="0")
 def a_member(world: World, *names: str, isolated: bool = True) -> Membership:
     left = list(names)
 
-    async def is_isolated(others: list[HostInfo]) -> bool:
+    async def is_isolated(others: Mapping[str, HostInfo]) -> bool:
         return isolated
 
     return Membership(

@@ -76,6 +76,7 @@ class World:
     ids: Callable[[], UUID]
     loops: Loops
     server: Any
+    pool: Any
 
     @contextlib.asynccontextmanager
     async def redis_away(self) -> AsyncIterator[None]:
@@ -205,6 +206,7 @@ async def a_world(
                 ids=new_id,
                 loops=loops,
                 server=client.connection_pool.connection_kwargs["server"],
+                pool=client.connection_pool,
             )
         await store.close()
 

@@ -92,13 +92,16 @@ class SimulatedHost:
 
     async def _live(self) -> None:
         wrap: Callable[[Lane], Lane] = lambda lane: BadLane(lane, self.cluster.network, self.mind)
-        self.world = await open_world(
-            self.cluster.client,
-            clock=self.cluster.clock,
-            scripts=self.cluster.scripts,
-            wrap=wrap,
-            random=Random(self.cluster.random.random()),
-        )
+        while True:
+            with contextlib.suppress(Unavailable):
+                self.world = await open_world(
+                    self.cluster.client,
+                    clock=self.cluster.clock,
+                    scripts=self.cluster.scripts,
+                    wrap=wrap,
+                    random=Random(self.cluster.random.random()),
+                )
+                break
         while True:
             self._lives += 1
             predecessor = self.inc

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventrouter.rules.outcome import ThrottleReason
-from eventrouter.store import DESTINATIONS, OutboxRecord, Settlement
+from eventrouter.store import DESTINATIONS, Decision, Offer, OutboxRecord, Reply, Settlement
 from eventrouter.store.connect import Lane
 from eventrouter.store.lua import SCRIPTS
 from eventrouter.testing.redis import virtual_redis
@@ -80,6 +80,7 @@ async def everything(world: World) -> None:
     await events.unhold(FN.key)
     await world.claim("h2", limit=1)
     await events.claim("h2", world.partition, DESTINATIONS, 1)
+    await use_inboxes(world)
     assert await hosts.bury("h1", 1)
     await hosts.reap("h1")
     await slots.audit()
@@ -94,12 +95,25 @@ async def everything(world: World) -> None:
     await hosts.leave("h2")
 
 
+async def use_inboxes(world: World) -> None:
+    inbox = world.store.inbox
+    for request_id in ("r1", "r2", "r3"):
+        offer = Offer(request_id=request_id, sender="h2", function_key=FN.key, generation=1, payload=b"{}")
+        await inbox.send("h3", offer, budget_s=2)
+    assert len(await inbox.read("h3")) == 3
+    assert await inbox.start("h3", "r1") is Decision.MINE
+    assert await inbox.cancel("h3", "r2", is_stored=True) is Decision.MINE
+    assert await inbox.cancel("h3", "r4", is_stored=False) is Decision.MINE
+    await inbox.reply("h3", Reply(request_id="r9", sender="h2", kind="ran"), budget_s=2)
+
+
 async def dump(client: Redis) -> dict[bytes, Any]:
     """Read the whole server."""
     readers: dict[bytes, Callable[[bytes], Any]] = {
         b"hash": client.hgetall,
         b"set": client.smembers,
         b"string": client.get,
+        b"stream": client.xrange,
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
     return {key: await readers[await client.type(key)](key) for key in sorted(await client.keys("*"))}

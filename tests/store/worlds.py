@@ -21,6 +21,7 @@ from eventrouter.store import (
     Functions,
     HostInfo,
     Hosts,
+    Inbox,
     Logs,
     NewEvent,
     Queues,
@@ -30,6 +31,7 @@ from eventrouter.store import (
     make_client,
 )
 from eventrouter.store.connect import Lane, RedisLane
+from eventrouter.store.inbox import READ_TIMEOUT_S
 from eventrouter.store.keys import Keys
 from eventrouter.store.lua import SCRIPTS, Script
 from eventrouter.testing.redis import virtual_redis
@@ -162,6 +164,7 @@ async def open_world(
         functions=Functions(calls, keys),
         queues=Queues(calls, keys, clock, random),
         logs=Logs(calls, keys, clock, random),
+        inbox=Inbox(calls, keys, random, lambda: RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)),
         scripts=calls,
         keys=keys,
     )
