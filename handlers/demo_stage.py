@@ -64,7 +64,8 @@ class DevNode:
 
     def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
         self._data_dir = data_dir
-        self._environment = {**os.environ, **environment, "EVENTROUTER_LOG_FORMAT": "console", "NO_COLOR": "1"}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVENTROUTER_")}
+        self._environment = {**inherited, **environment, "EVENTROUTER_LOG_FORMAT": "console", "NO_COLOR": "1"}
         self._output = data_dir.parent / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()

@@ -23,10 +23,14 @@ class FixedClock:
 
 
 @pytest.fixture
-def lines():
+def lines(monkeypatch):
     """Configure the log for a test, hand out a reader of its lines, and restore what was there."""
     stream = io.StringIO()
     root = logging.getLogger()
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
+        # A server that another test ran in this process may have routed them elsewhere.
+        for attribute, value in (("propagate", True), ("level", logging.NOTSET), ("handlers", [])):
+            monkeypatch.setattr(logging.getLogger(name), attribute, value)
     before, level, configuration = list(root.handlers), root.level, structlog.get_config()
 
     def configure(**settings):

@@ -135,6 +135,18 @@ def test_links_into_documents_name_a_heading_that_is_there():
     assert broken == []
 
 
+def test_every_decision_is_in_the_list_and_says_what_was_rejected():
+    folder = ROOT / "docs/decisions"
+    pages = sorted(path.name for path in folder.glob("0*.md"))
+
+    assert re.findall(r"^\d+\. \[.+\]\((\S+)\)$", (folder / "README.md").read_text(), re.MULTILINE) == pages
+    for page in pages:
+        text = (folder / page).read_text()
+        assert text.startswith(f"# {int(page[:4])}. "), page
+        for part in ("**Decision.**", "**Why.**", "**Rejected.**", "**Consequences.**"):
+            assert part in text, (page, part)
+
+
 def test_every_target_that_the_documents_name_is_in_the_makefile():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {name for path in documents() for name in re.findall(r"(?:`|\$ )make ([a-z]+)", path.read_text())}
@@ -234,6 +246,11 @@ class TestCompose:
             assert service["healthcheck"]["test"], name
             assert service["read_only"] is True, name
             assert service["tmpfs"] == ["/tmp"], name
+
+    def test_no_service_can_gain_rights(self):
+        for name, service in self.services.items():
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
 
     def test_no_image_floats_and_no_password_is_written_down(self):
         text = (ROOT / "docker-compose.yml").read_text()

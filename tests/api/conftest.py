@@ -222,7 +222,7 @@ class Door:
             request_ids=RequestIds(random),
             log=structlog.get_logger(),
         )
-        config = uvicorn.Config(self.gateway, port=0, log_level="error", lifespan="on", ws="none")
+        config = uvicorn.Config(self.gateway, port=0, log_config=None, lifespan="on", ws="none")
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
         while not self._server.started:

@@ -200,7 +200,10 @@ def test_logs_can_be_followed(node):
         finally:
             deadline.cancel()
             following.send_signal(signal.SIGINT)
-            following.communicate(timeout=10)
+            try:
+                following.communicate(timeout=10)
+            finally:
+                following.kill()
 
     assert "followed" in json.loads(found)["message"]
     assert following.returncode == 130
