@@ -73,6 +73,7 @@ class HttpServer:
             application,
             http=BoundedProtocol,
             ws="none",
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             access_log=False,

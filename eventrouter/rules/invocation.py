@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from eventrouter.rules.names import FunctionReference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the handler is given.
 
     `payload` is the event as JSON bytes (never empty: `{}` stands for no body). `client_context` is decoded

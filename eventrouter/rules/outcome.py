@@ -1,9 +1,13 @@
-"""What one invocation did. Runtime produces these, rules judge them, doors and records render them."""
+"""What one invocation did. Runtime produces these, rules judge them, doors and records render them.
+
+These are built for every run, so they are structs: a third of the cost of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 
 class ThrottleReason(enum.StrEnum):
@@ -13,16 +17,14 @@ class ThrottleReason(enum.StrEnum):
     RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Succeeded:
+class Succeeded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """The handler returned. `payload` is the response body, byte for byte."""
 
     payload: bytes
     content_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionFailed:
+class FunctionFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """The handler raised, timed out, exited or answered too much. `payload` is the error object, as JSON.
 
     `error_type` is the runtime's own (`Runtime.ExitError`, `Sandbox.Timedout`) or the exception's class name.
@@ -33,15 +35,13 @@ class FunctionFailed:
     error_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttled:
+class Throttled(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """There was no slot. The function did not run."""
 
     reason: ThrottleReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemFault:
+class SystemFault(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """We failed, not the function."""
 
     message: str
@@ -59,8 +59,7 @@ class RunStatus(enum.StrEnum):
     TIMEOUT = "timeout"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run of one invocation in one environment, complete: what it did, how long, and what it printed.
 
     `init_ms` is set on the first invocation of a new environment only. `log` holds what the function wrote to

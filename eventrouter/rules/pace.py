@@ -8,7 +8,8 @@ on AWS, and the number of lanes doubles for as long as events are left waiting.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 SHORT_RUN_MS = 5.0
 AHEAD = 16
@@ -18,8 +19,7 @@ WIDEN_LIMIT = 64
 _FORGETTING = 0.98
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True, gc=False):
     """The longest run of late, forgotten slowly. A function that has not run yet counts as slow."""
 
     longest_ms: float = math.inf

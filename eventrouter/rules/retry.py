@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
 
+import msgspec
+
 from eventrouter.rules.function import EventInvokeConfig
 from eventrouter.rules.outcome import FunctionFailed, Outcome, Succeeded, SystemFault, Throttled
 
@@ -53,8 +55,7 @@ def event_policy(config: EventInvokeConfig, retry_base_ms: int = DEFAULT_RETRY_B
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventTally:
+class EventTally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an event has been through: age since acceptance, function errors *before* the attempt judged now,
     and back-offs in a row of its function.
     """
@@ -64,27 +65,23 @@ class EventTally:
     backoffs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The event succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True, gc=False):
     """The function failed: one more attempt after `delay_ms`, counted."""
 
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BackOff:
+class BackOff(msgspec.Struct, frozen=True, gc=False):
     """The event was throttled or we failed: try again after `delay_ms`, uncounted."""
 
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
     """The event ends without success."""
 
     condition: Condition

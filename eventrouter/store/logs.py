@@ -41,8 +41,7 @@ _BEHIND_ALL_LINES = 999_999_999
 _LAST_SEQUENCE = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One log event: when it happened (wall ms), and its text without a final line break."""
 
     timestamp_ms: int

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import boto3
 import fakeredis
+import msgspec
 import pytest
 import structlog
 import uvicorn
@@ -60,7 +61,7 @@ def a_run(payload: bytes = b"null", **changes: Any) -> Run:
         memory_mb=128,
         max_memory_mb=40,
     )
-    return replace(run, **changes)
+    return msgspec.structs.replace(run, **changes)
 
 
 def a_zip(source: str = "def handler(event, context):\n    return event\n") -> bytes:
