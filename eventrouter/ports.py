@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Lease(Protocol):
     """One execution environment, taken for one user of it."""
 
+    is_retired: bool
+    """Whether it runs code or settings of the past, and is to be given back as soon as it is idle."""
+
     def submit(self, invocation: Invocation, done: Callable[[Run], None]) -> None:
         """Run `invocation` and call `done` with what it did, always exactly once.
 

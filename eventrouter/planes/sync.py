@@ -11,9 +11,11 @@ from typing import Protocol
 
 from eventrouter.errors import NodeDead, Unavailable
 from eventrouter.metrics import Metrics
+from eventrouter.planes.turns import Turns
 from eventrouter.ports import Environments, Lease
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
+from eventrouter.rules.names import FunctionName
 from eventrouter.rules.outcome import Run, Throttled, ThrottleReason
 from eventrouter.store import Slots
 
@@ -53,7 +55,8 @@ class SyncPlane:
         self._environments = environments
         self._metrics = metrics
         self._elsewhere = elsewhere
-        self._offered: set[asyncio.Task[Run]] = set()
+        self._finding: set[asyncio.Task[None]] = set()
+        self._turns: dict[FunctionName, Turns] = {}
         self._draining = False
         self._running: set[str] = set()
         self._quiet = asyncio.Event()
@@ -80,29 +83,41 @@ class SyncPlane:
         self._begin(token)
         metrics.concurrent.inc()
         answered: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        turns = self._turns_of(function)
 
-        def end() -> None:
+        def end(answer: Run | Exception) -> None:
             metrics.concurrent.dec()
             self._slots.drop(incarnation, key, token)
             self._end(token)
+            if answered.done():
+                return
+            if isinstance(answer, Exception):
+                answered.set_exception(answer)
+            else:
+                answered.set_result(answer)
 
-        def done(run: Run) -> None:
-            leased.release()
-            end()
-            if not answered.done():
-                answered.set_result(run)
+        def submit(lease: Lease) -> None:
+            def done(run: Run) -> None:
+                turns.end(lease, run)
+                end(run)
 
-        try:
-            lease = self._environments.try_lease(function)
-            if lease is None and not self._is_crowded(function):
-                lease = await self._lease(function)
-        except BaseException:
-            end()
-            raise
-        if lease is None:
-            return await self._offer(function, invocation, end)
-        leased = lease
-        leased.submit(invocation, done)
+            lease.submit(invocation, done)
+
+        def begin(lease: Lease | None) -> None:
+            try:
+                lease = lease or self._environments.try_lease(function)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+                turns.fail()
+                end(error)
+                return
+            if lease is not None:
+                submit(lease)
+            else:
+                task = asyncio.create_task(self._find_room(function, invocation, submit, turns, end))
+                self._finding.add(task)
+                task.add_done_callback(self._finding.discard)
+
+        turns.take(begin)
         return await answered
 
     def stop_taking(self) -> None:
@@ -125,40 +140,41 @@ class SyncPlane:
         others = self._elsewhere
         return others is not None and not self._environments.has_room(function) and others.has_peers()
 
-    async def _offer(self, function: Function, invocation: Invocation, end: Callable[[], None]) -> Run:
-        """Let another node run it, or wait here for room; in a task of its own, which no caller's going away stops."""
-        task = asyncio.create_task(self._run_somewhere(function, invocation, end))
-        self._offered.add(task)
-        task.add_done_callback(self._offered.discard)
-        return await asyncio.shield(task)
+    async def _find_room(
+        self,
+        function: Function,
+        invocation: Invocation,
+        submit: Callable[[Lease], None],
+        turns: Turns,
+        end: Callable[[Run | Exception], None],
+    ) -> None:
+        """Find a place for a call for which no environment is idle: another node's, or a new one here."""
+        try:
+            run = await self._run_elsewhere(function, invocation) if self._is_crowded(function) else None
+            if run is None:
+                submit(await self._environments.lease(function, patience_s=PATIENCE_S))
+                return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+            turns.fail()
+            end(error)
+            return
+        turns.fail()
+        end(run)
 
-    async def _run_somewhere(self, function: Function, invocation: Invocation, end: Callable[[], None]) -> Run:
+    async def _run_elsewhere(self, function: Function, invocation: Invocation) -> Run | None:
         assert self._elsewhere is not None
         concurrent = self._metrics.of(function.name.name).concurrent
+        concurrent.dec()  # the other node counts it
         try:
-            concurrent.dec()  # the other node counts it
-            try:
-                run = await self._elsewhere.invoke(function, invocation)
-            finally:
-                concurrent.inc()
-            return await self._run_here(function, invocation) if run is None else run
+            return await self._elsewhere.invoke(function, invocation)
         finally:
-            end()
+            concurrent.inc()
 
-    async def _run_here(self, function: Function, invocation: Invocation) -> Run:
-        lease = await self._lease(function)
-        answered: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-
-        def done(run: Run) -> None:
-            lease.release()
-            if not answered.done():
-                answered.set_result(run)
-
-        lease.submit(invocation, done)
-        return await answered
-
-    async def _lease(self, function: Function) -> Lease:
-        return await self._environments.lease(function, patience_s=PATIENCE_S)
+    def _turns_of(self, function: Function) -> Turns:
+        turns = self._turns.get(function.name)
+        if turns is None or turns.revision != function.revision:
+            turns = self._turns[function.name] = Turns(function.revision)
+        return turns
 
     def _begin(self, token: str) -> None:
         self._running.add(token)

@@ -16,6 +16,9 @@ AHEAD = 16
 """Events in one environment at a time, the running one included, while runs are short."""
 CLAIM_LIMIT = 100
 WIDEN_LIMIT = 64
+CALLS_PER_CPU = 4
+WAIT_FOR_TURN_MS = 3.0
+"""How long a call may wait for an environment that is about to be free, at most."""
 _FORGETTING = 0.98
 
 
@@ -57,3 +60,11 @@ def lanes_to_add(pace: Pace, *, lanes: int, cpus: int) -> int:
     """Return how many lanes to open when events have waited: as many again, but short runs need no more than cores."""
     doubled = min(lanes, WIDEN_LIMIT)
     return max(min(doubled, cpus - lanes), 0) if pace.is_short else doubled
+
+
+def is_crowded(pace: Pace, *, running: int, cpus: int) -> bool:
+    """Say whether one more call had better wait a moment for a busy environment than wake another one.
+
+    Only while runs are short: more processes than cores then only push each other out of the caches.
+    """
+    return pace.is_short and running >= CALLS_PER_CPU * cpus

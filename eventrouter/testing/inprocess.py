@@ -101,6 +101,8 @@ class InProcessEnvironments:
 class InProcessLease:
     """One environment: runs what is submitted one by one, in order."""
 
+    is_retired = False
+
     def __init__(self, home: InProcessEnvironments, function: Function, handler: Handler) -> None:
         self._home = home
         self._function = function

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventrouter.rules.pace import AHEAD, CLAIM_LIMIT, Pace, claim_size, lanes_to_add
+from eventrouter.rules.pace import AHEAD, CALLS_PER_CPU, CLAIM_LIMIT, Pace, claim_size, is_crowded, lanes_to_add
 
 SHORT, LONG = Pace(0.2), Pace(900.0)
 counts = st.integers(0, 2_000)
@@ -49,6 +49,14 @@ def test_lanes_double_but_short_runs_need_no_more_than_cores() -> None:
     assert lanes_to_add(LONG, lanes=4, cpus=2) == 4
     assert lanes_to_add(SHORT, lanes=1, cpus=2) == 1
     assert lanes_to_add(SHORT, lanes=2, cpus=2) == 0
+
+
+@pytest.mark.unit
+def test_only_short_calls_can_be_too_many_for_the_cores() -> None:
+    assert is_crowded(SHORT, running=CALLS_PER_CPU * 2, cpus=2)
+    assert not is_crowded(SHORT, running=CALLS_PER_CPU * 2 - 1, cpus=2)
+    assert not is_crowded(LONG, running=1_000, cpus=2)
+    assert not is_crowded(Pace(), running=1_000, cpus=2)
 
 
 @pytest.mark.property
