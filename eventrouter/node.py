@@ -260,6 +260,7 @@ class Node:
             metrics=self.metrics,
             elsewhere=self.dispatch,
         )
+        store.functions.on_change(self.sync.function_changed)
         self.events = await self._stack.enter_async_context(
             EventPlane(
                 incarnation=incarnation,

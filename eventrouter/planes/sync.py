@@ -120,6 +120,11 @@ class SyncPlane:
         turns.take(begin)
         return await answered
 
+    def function_changed(self, name: FunctionName, function: Function | None) -> None:
+        """Forget a deleted function; its calls that run come to their end."""
+        if function is None:
+            self._turns.pop(name, None)
+
     def stop_taking(self) -> None:
         """Refuse new calls; those that run go on."""
         self._draining = True
