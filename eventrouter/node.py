@@ -146,7 +146,10 @@ class Node:
         )
         self.store.functions.on_change(self._function_changed)
         await self._join(data_dir)
-        await self._start_planes()
+        targets: dict[str, Target] = {}
+        await self._start_synchronous()
+        await self._start_asynchronous(targets)
+        self._build_door(await self._start_upkeep(), targets)
         await self._serve(listener)
 
     async def _open_store(self, data_dir: DataDir) -> None:
@@ -229,41 +232,43 @@ class Node:
         self._stack.callback(forget_incarnation)
         await self._stack.enter_async_context(self.membership)
 
-    async def _start_planes(self) -> None:
-        settings, clock, store, log = self.settings, self.clock, self.store, self.log
-        incarnation = lambda: self.membership.incarnation
-        targets: dict[str, Target] = {}
-        claims = Claims(incarnation=incarnation, events=store.events, clock=clock, metrics=self.metrics, log=log)
-        self._stack.push_async_callback(claims.stop)
-        destinations = await self._stack.enter_async_context(
-            DestinationPlane(claims=claims, targets=targets, clock=clock, metrics=self.metrics, log=log)
-        )
+    async def _start_synchronous(self) -> None:
+        """Start what serves callers who wait, here or on another node."""
         self.dispatch = Dispatch(
-            incarnation=incarnation,
+            incarnation=self._incarnation,
             version=__version__,
-            inbox=store.inbox,
-            functions=store.functions,
+            inbox=self.store.inbox,
+            functions=self.store.functions,
             environments=self.runtime,
             loops=self._loops,
-            clock=clock,
+            clock=self.clock,
             random=self._random,
             metrics=self.metrics,
-            log=log,
+            log=self.log,
             may_take_work=lambda: self.membership.may_take_work,
         )
         self.membership.on_look(self.dispatch.see)
         await self._stack.enter_async_context(self.dispatch)
         self.sync = SyncPlane(
-            incarnation=incarnation,
-            slots=store.slots,
+            incarnation=self._incarnation,
+            slots=self.store.slots,
             environments=self.runtime,
             metrics=self.metrics,
             elsewhere=self.dispatch,
         )
-        store.functions.on_change(self.sync.function_changed)
+        self.store.functions.on_change(self.sync.function_changed)
+
+    async def _start_asynchronous(self, targets: Mapping[str, Target]) -> None:
+        """Start what works off events, and what delivers to `targets` (which are filled in later)."""
+        clock, store, metrics, log = self.clock, self.store, self.metrics, self.log
+        claims = Claims(incarnation=self._incarnation, events=store.events, clock=clock, metrics=metrics, log=log)
+        self._stack.push_async_callback(claims.stop)
+        destinations = await self._stack.enter_async_context(
+            DestinationPlane(claims=claims, targets=targets, clock=clock, metrics=metrics, log=log)
+        )
         self.events = await self._stack.enter_async_context(
             EventPlane(
-                incarnation=incarnation,
+                incarnation=self._incarnation,
                 functions=store.functions,
                 events=store.events,
                 claims=claims,
@@ -271,15 +276,19 @@ class Node:
                 slots=store.slots,
                 environments=self.runtime,
                 clock=clock,
-                metrics=self.metrics,
+                metrics=metrics,
                 log=log,
                 new_id=self._new_id,
                 may_take_work=lambda: self.membership.may_take_work,
-                retry_base_ms=round(settings.async_retry_base_delay * 1_000),
+                retry_base_ms=round(self.settings.async_retry_base_delay * 1_000),
                 on_deliveries_due=destinations.wake,
                 on_dead=self.membership.declare_dead,
             )
         )
+
+    async def _start_upkeep(self) -> Deployments:
+        """Start what looks after functions and memory; return what finishes deployments."""
+        store, log = self.store, self.log
         deployments = await self._stack.enter_async_context(
             Deployments(
                 functions=store.functions,
@@ -287,14 +296,19 @@ class Node:
                 loops=self._loops,
                 log=log,
                 new_id=self._new_id,
-                account_limit=settings.account_concurrency,
+                account_limit=self.settings.account_concurrency,
             )
         )
         if self._server_facts.info:
             await self._stack.enter_async_context(IntakeGuard(store=store, loops=self._loops, log=log))
         await self._stack.enter_async_context(
-            HotReload(functions=store.functions, environments=self.runtime, clock=clock, log=log)
+            HotReload(functions=store.functions, environments=self.runtime, clock=self.clock, log=log)
         )
+        return deployments
+
+    def _build_door(self, deployments: Deployments, targets: dict[str, Target]) -> None:
+        """Build the APIs, ours and the adapters', and fill in the targets that these bring."""
+        settings, clock, store = self.settings, self.clock, self.store
         lambda_ = LambdaService(
             store=store,
             packages=self.packages,
@@ -316,7 +330,7 @@ class Node:
             internal=internal_routes(self),
             settings=settings,
             request_ids=self._ids,
-            log=log,
+            log=self.log,
         )
 
     # Serving HTTP.
@@ -375,6 +389,9 @@ class Node:
         await self.store.slots.drained()
 
     # What parts ask of the node.
+
+    def _incarnation(self) -> str:
+        return self.membership.incarnation
 
     def _new_id(self) -> UUID:
         return UUID(self._ids())
