@@ -58,7 +58,7 @@ class Environments(Protocol):
         ...
 
     def retire(self, name: FunctionName) -> None:
-        """End the environments of older generations: idle ones now, busy ones when they are done."""
+        """End every environment that the function has: idle ones now, busy ones when they are done."""
         ...
 
     def beat(self) -> None:

@@ -48,9 +48,10 @@ class EventJudge:
             # A payload that takes hosts down must not circulate: each further claim counts as a failed attempt.
             self.judge(function, claim, failure.exited(claim.id), version=function.version)
             return False
-        give_up = judge_claim(self._tally(claim), self._policy(function, claim), function.reserved_concurrency)
+        tally = self._tally(claim)
+        give_up = judge_claim(tally, self._policy(function, claim), function.reserved_concurrency)
         if give_up is None:
-            self._metrics.of(function.name.name).event_age_ms.observe(self._claims.age_ms(claim))
+            self._metrics.of(function.name.name).event_age_ms.observe(tally.age_ms)
             return True
         self._give_up(function, claim, give_up.condition, _last_outcome(claim), function.version, claim.errors)
         return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.metrics import Metrics
@@ -12,14 +10,8 @@ from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.outcome import FunctionFailed, Run, SystemFault
 
 
-class RunObserver(Protocol):
-    """Told of each run, once, when it has ended."""
-
-    def __call__(self, invocation: Invocation, run: Run) -> None: ...
-
-
 class RunRecorder:
-    """The node's observer."""
+    """Told of each run, once, when it has ended."""
 
     def __init__(self, *, metrics: Metrics, logs: LogShipper, log: FilteringBoundLogger) -> None:
         self._metrics = metrics

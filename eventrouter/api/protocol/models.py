@@ -128,7 +128,6 @@ class Service:
         self.protocol: str = metadata["protocol"]
         self.json_version: str = metadata.get("jsonVersion", "1.0")
         self.target_prefix: str = metadata.get("targetPrefix", "")
-        self.signing_name: str = metadata.get("signingName", metadata["endpointPrefix"])
         self.query_compatible = "awsQueryCompatible" in metadata
         self.operation_names: tuple[str, ...] = tuple(self._model.operation_names)
         self._shapes: dict[str, Shape] = {}
