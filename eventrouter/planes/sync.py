@@ -141,7 +141,7 @@ class SyncPlane:
         except NodeDead as error:
             raise Unavailable("this node is being replaced by a new incarnation of itself") from error
 
-    def _is_crowded(self, function: Function) -> bool:
+    def _may_go_elsewhere(self, function: Function) -> bool:
         others = self._elsewhere
         return others is not None and not self._environments.has_room(function) and others.has_peers()
 
@@ -155,7 +155,7 @@ class SyncPlane:
     ) -> None:
         """Find a place for a call for which no environment is idle: another node's, or a new one here."""
         try:
-            run = await self._run_elsewhere(function, invocation) if self._is_crowded(function) else None
+            run = await self._run_elsewhere(function, invocation) if self._may_go_elsewhere(function) else None
             if run is None:
                 submit(await self._environments.lease(function, patience_s=PATIENCE_S))
                 return
