@@ -12,6 +12,8 @@ INVOKE_ASYNC_REQUEST_BYTES: Final = 262_144
 INVOKE_BODY_BYTES: Final = 10_485_760
 """Invoke bodies above this are cut while they arrive ("much larger bodies are cut earlier", §1.5)."""
 CREATE_FUNCTION_REQUEST_BYTES: Final = 70_167_211
+PUT_RECORDS_BODY_BYTES: Final = 16_777_216
+"""10 MiB of records (§7.2), in base64 and with what is around them."""
 OTHER_REQUEST_BYTES: Final = 6_291_456
 """Bodies of operations that name no limit of their own."""
 CLIENT_CONTEXT_BYTES: Final = 3_583
@@ -23,6 +25,9 @@ MEMORY_MB: Final = 10_240
 EPHEMERAL_STORAGE_MB: Final = 10_240
 ENVIRONMENT_BYTES: Final = 4_096
 TAGS: Final = 50
+MAPPING_FILTERS: Final = 10
+"""Filters of one event source mapping: AWS allows 5, and 10 to accounts that ask (§4.10)."""
+MAPPING_PAGE: Final = 100
 LIST_PAGE: Final = 50
 MINIMUM_UNRESERVED_CONCURRENCY: Final = 100
 CODE_STORAGE_BYTES: Final = 80_530_636_800
