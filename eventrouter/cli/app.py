@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "logs": "eventrouter.cli.logs:logs",
     "functions": "eventrouter.cli.functions:functions",
     "dlq": "eventrouter.cli.dlq:dlq",
+    "filters": "eventrouter.cli.filters:filters",
     "doctor": "eventrouter.cli.doctor:doctor",
     "config": "eventrouter.cli.config:config",
     "env": "eventrouter.cli.env:env",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 import urllib.parse
-from pathlib import Path
 from typing import Any
 
 import click
 
 from eventrouter.cli.client import Answer, NodeClient, function_path
-from eventrouter.cli.options import node_options
+from eventrouter.cli.options import node_options, read_argument
 from eventrouter.cli.output import print_json
 
 
@@ -56,7 +54,7 @@ def invoke(
     headers = {"X-Amz-Invocation-Type": "Event" if as_event else "DryRun" if dry_run else "RequestResponse"}
     if tail and not as_event and not dry_run:
         headers["X-Amz-Log-Type"] = "Tail"
-    event = _event(payload)
+    event = b"" if payload is None else read_argument(payload)
     if number > 1:
         from eventrouter.cli.load import LoadRun
 
@@ -71,19 +69,6 @@ def invoke(
     if answer.status >= 300:
         raise answer.refusal()
     return _show(answer, as_json=as_json)
-
-
-def _event(payload: str | None) -> bytes:
-    if payload is None:
-        return b""
-    if payload == "-":
-        return sys.stdin.buffer.read()
-    if not payload.startswith("@"):
-        return payload.encode()
-    try:
-        return Path(payload[1:]).read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"{payload[1:]} cannot be read: {error.strerror}") from None
 
 
 def _show(answer: Answer, *, as_json: bool) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -31,3 +33,15 @@ def node_url(url: str | None) -> str:
     if found:
         return found
     return f"http://127.0.0.1:{os.environ.get('EVENTROUTER_PORT') or 4566}"
+
+
+def read_argument(argument: str) -> bytes:
+    """Return what an argument stands for: itself, the file that `@` names, or stdin if it is `-`."""
+    if argument == "-":
+        return sys.stdin.buffer.read()
+    if not argument.startswith("@"):
+        return argument.encode(errors="surrogateescape")
+    try:
+        return Path(argument[1:]).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{argument[1:]} cannot be read: {error.strerror}") from None
