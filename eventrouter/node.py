@@ -214,7 +214,7 @@ class Node:
 
         self.membership = Membership(
             hosts=self.store.hosts,
-            functions=self.store.functions,
+            refresh=self.store.refresh,
             slots=self.store.slots,
             environments=self.runtime,
             loops=self._loops,

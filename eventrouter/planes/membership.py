@@ -17,7 +17,7 @@ from eventrouter.errors import NodeDead, StoreError
 from eventrouter.planes.loops import Loops
 from eventrouter.ports import Environments
 from eventrouter.rules.witness import BEAT_EVERY_S, FENCE_KILL_S, FENCE_STOP_S, Sighting, is_silent, look
-from eventrouter.store import Functions, HostInfo, Hosts, Slots
+from eventrouter.store import HostInfo, Hosts, Slots
 
 REAP_EVERY_LOOKS = 5
 AUDIT_EVERY_LOOKS = 60
@@ -30,7 +30,6 @@ class Membership:
         self,
         *,
         hosts: Hosts,
-        functions: Functions,
         slots: Slots,
         environments: Environments,
         loops: Loops,
@@ -39,9 +38,10 @@ class Membership:
         info: HostInfo,
         new_incarnation: Callable[[], str],
         is_isolated: Callable[[Mapping[str, HostInfo]], Awaitable[bool]],
+        refresh: Callable[[], Awaitable[object]],
     ) -> None:
+        """`refresh` reads what changed in the store; it is called when a beat's answer tells of a change."""
         self._hosts = hosts
-        self._functions = functions
         self._slots = slots
         self._environments = environments
         self._clock = clock
@@ -50,6 +50,7 @@ class Membership:
         self._info = info
         self._new_incarnation = new_incarnation
         self._is_isolated = is_isolated
+        self._refresh = refresh
         self._sightings: dict[str, Sighting] = {}
         self._others: dict[str, HostInfo] = {}
         self._on_look: list[Callable[[Mapping[str, HostInfo]], None]] = []
@@ -120,7 +121,7 @@ class Membership:
         self._acknowledged_at = sent_at
         self._environments.beat()
         if revision != self._revision:
-            await self._functions.refresh()
+            await self._refresh()
             self._revision = revision
 
     async def _beat_or_rejoin(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from random import Random
 
@@ -9,27 +10,37 @@ from redis.asyncio import Redis
 
 from eventrouter.clock import Clock
 from eventrouter.errors import ConfigError
+from eventrouter.store.catalogue import Catalogue, Conflict
 from eventrouter.store.connect import RedisLane, Scripts, make_client
 from eventrouter.store.events import DESTINATIONS, Claim, Due, Events, NewEvent, OutboxRecord, Settlement
-from eventrouter.store.functions import Conflict, Functions, ReservationRefused
+from eventrouter.store.functions import Functions, ReservationRefused
 from eventrouter.store.hosts import HostInfo, Hosts
 from eventrouter.store.inbox import READ_TIMEOUT_S, Decision, Inbox, Offer, Reply
 from eventrouter.store.keys import Keys
+from eventrouter.store.lanes import Held, LaneChange, LaneLost, Lanes, StoredLane, Taken
 from eventrouter.store.logs import LogChunk, LogEvent, LogGroup, LogLine, LogPage, Logs, LogStream
+from eventrouter.store.mappings import Mappings
 from eventrouter.store.queues import Queues
 from eventrouter.store.slots import Slots
+from eventrouter.store.streams import ShardClosed, ShardKeys, ShardLimits, ShardMissing, ShardPage, Stored, Streams
+from eventrouter.store.watch import Watch
 
 __all__ = [
     "DESTINATIONS",
+    "Catalogue",
     "Claim",
     "Conflict",
     "Decision",
     "Due",
     "Events",
     "Functions",
+    "Held",
     "HostInfo",
     "Hosts",
     "Inbox",
+    "LaneChange",
+    "LaneLost",
+    "Lanes",
     "LogChunk",
     "LogEvent",
     "LogGroup",
@@ -37,6 +48,7 @@ __all__ = [
     "LogPage",
     "LogStream",
     "Logs",
+    "Mappings",
     "NewEvent",
     "Offer",
     "OutboxRecord",
@@ -45,8 +57,18 @@ __all__ = [
     "ReservationRefused",
     "Scripts",
     "Settlement",
+    "ShardClosed",
+    "ShardKeys",
+    "ShardLimits",
+    "ShardMissing",
+    "ShardPage",
     "Slots",
     "Store",
+    "Stored",
+    "StoredLane",
+    "Streams",
+    "Taken",
+    "Watch",
     "make_client",
     "open_store",
 ]
@@ -65,6 +87,9 @@ class Store:
     queues: Queues
     logs: Logs
     inbox: Inbox
+    streams: Streams
+    lanes: Lanes
+    mappings: Mappings
     scripts: Scripts
     keys: Keys
 
@@ -81,7 +106,13 @@ class Store:
             if cursor == 0:
                 break
         await self.check_partitions()
-        await self.functions.refresh()
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read what changed of all catalogues, in one pipeline. Raises Unavailable."""
+        await asyncio.gather(
+            self.functions.refresh(), self.streams.catalogue.refresh(), self.mappings.catalogue.refresh()
+        )
 
     async def memory(self) -> tuple[int, int]:
         """Return the server's memory in use and its limit (0: none), in bytes."""
@@ -93,12 +124,14 @@ class Store:
         """Give back what is still to be given back, then close the connections. Closing twice is harmless."""
         await self.slots.close()
         await self.inbox.close()
+        await self.streams.watch.close()
         await self.scripts.close()
 
     async def check_partitions(self) -> None:
         """Note how many partitions a new installation has; raise ConfigError if an old one has another number."""
         keys = (self.keys.installation("meta"), self.keys.installation("rev"))
-        answer = await self.scripts.call("meta_open", keys, (self.keys.partitions,))
+        floors = (self.functions.floor, self.streams.catalogue.floor, self.mappings.catalogue.floor)
+        answer = await self.scripts.call("meta_open", keys, (self.keys.partitions, *floors))
         if answer[1] != self.keys.partitions:
             raise ConfigError(
                 f"partitions is {self.keys.partitions}, but the installation with key prefix {self.keys.prefix!r} "
@@ -115,10 +148,14 @@ async def open_store(
     random: Random,
     account_limit: int = 1_000,
 ) -> Store:
-    """Load the scripts, check that the installation has as many partitions, and read all functions.
+    """Load the scripts, check that the installation has as many partitions, and read all catalogues.
 
     `account_limit` is the concurrency of one account in one region. Raises ConfigError, Unavailable, StoreError.
     """
+
+    def waiting_lane() -> RedisLane:
+        return RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)
+
     scripts = Scripts.over(client, clock=clock, random=random)
     keys = Keys(prefix, partitions)
     store = Store(
@@ -128,14 +165,17 @@ async def open_store(
         functions=Functions(scripts, keys),
         queues=Queues(scripts, keys, clock, random),
         logs=Logs(scripts, keys, clock, random),
-        inbox=Inbox(scripts, keys, random, lambda: RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)),
+        inbox=Inbox(scripts, keys, random, waiting_lane),
+        streams=Streams(scripts, keys, clock, random, waiting_lane),
+        lanes=Lanes(scripts, keys),
+        mappings=Mappings(scripts, keys),
         scripts=scripts,
         keys=keys,
     )
     try:
         await scripts.load()
         await store.check_partitions()
-        await store.functions.refresh()
+        await store.refresh()
     except BaseException:
         await scripts.close()
         raise

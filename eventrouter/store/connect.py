@@ -135,12 +135,17 @@ class RedisLane:
         return replies
 
     async def _exchange(self, commands: Sequence[bytes], replies: list[Any]) -> None:
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task else 0
         connection = self._connection
         if connection is None:
             connection = self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's gap
         elif connection.is_connected and await connection.can_read():  # unread data or an end: not safe to use again
             await connection.disconnect(nowait=True)
         await connection.send_packed_command(commands, check_health=False)
+        if task and task.cancelling() > cancellations:
+            # redis-py sends within wait_for, which before Python 3.12 swallows a cancellation that comes as it ends.
+            raise asyncio.CancelledError
         # redis-py would arm a timer for each reply; ours spans the whole exchange.
         patience = None if connection.socket_timeout is None else math.inf
         misled = False

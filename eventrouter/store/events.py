@@ -147,16 +147,21 @@ class Events:
         Raises IntakeRefused (nothing was stored) and Unavailable (unknown: put the same id again, within 30 s).
         """
         fn = event.function.key
-        part = self._parts[self.partition_of(fn)]
-        keys = (part.clock, part.ev, part.pl, part.idx, part.hold, part.queue(fn), *part.tombs)
+        facts = (event.id, fn, event.qualifier or "", event.trace, event.payload)
+        return await self._put(self._parts[self.partition_of(fn)], facts)
+
+    async def put_record(self, partition: int, record: OutboxRecord) -> bool:
+        """Store a record for a destination in `partition`, as `put` stores an event."""
+        return await self._put(self._parts[partition], (record.id, DESTINATIONS, "", "", record.payload))
+
+    async def _put(self, part: _Partition, facts: tuple[str, str, str, str, bytes]) -> bool:
+        """Store one event: its id, its function's key, qualifier, trace and payload."""
+        keys = (part.clock, part.ev, part.pl, part.idx, part.hold, part.queue(facts[1]), *part.tombs)
         began = self._clock.monotonic()
         while True:
             issued = "" if part.lease is None else part.lease
             answer = await self._scripts.call(
-                "events_put",
-                keys,
-                (event.id, fn, event.qualifier or "", event.trace, event.payload, self._clock.now_ms(), issued),
-                budget_s=PUT_BUDGET_S,
+                "events_put", keys, (*facts, self._clock.now_ms(), issued), budget_s=PUT_BUDGET_S
             )
             part.lease = answer[1]
             if answer[0] != b"STALE":

@@ -1,34 +1,20 @@
-"""Function records: one hash in Redis, a copy of it in every node.
+"""Function records: a catalogue whose records are stored together with their reservations.
 
-Every change has a revision, counted over all functions, so a node reads only what changed since it last looked. A
-record is stored by compare-and-set on its own revision, together with its reservation, which the slots' script
-reads. Source: redis-design §5, §9.
+The slots' script reads the reservations. Source: redis-design §5, §9.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from eventrouter.errors import StoreError
 from eventrouter.rules.function import Function, UpdateStatus
 from eventrouter.rules.names import FunctionName
-from eventrouter.store.connect import Scripts
-from eventrouter.store.keys import Keys
+from eventrouter.store.catalogue import Conflict, Records
 
-PAGE = 50
-"""Functions that one `functions_changed` answers with."""
-
-Records = list[Function]
-"""Functions, sorted. (Inside `Functions` the name `list` is a method.)"""
-
-Listener = Callable[[FunctionName, Function | None], None]
-
-
-class Conflict(StoreError):
-    """Somebody changed the function since it was read. Nothing was stored."""
+if TYPE_CHECKING:
+    from eventrouter.store.connect import Scripts
+    from eventrouter.store.keys import Keys
 
 
 class ReservationRefused(StoreError):
@@ -42,39 +28,31 @@ class ReservationRefused(StoreError):
         self.unreserved = unreserved
 
 
-class Functions:
+class Functions(Records[FunctionName, Function]):
     """This node's copy of all functions, and the ways to change them."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
-        names = ("functions", "frev", "gone", "rev", "lim", "use", "meta")
-        self._keys = tuple(keys.installation(name) for name in names)
-        self._read_keys = tuple(keys.installation(name) for name in ("functions", "frev", "rev", "meta"))
-        self._cache: dict[FunctionName, Function] = {}
+        names = ("functions", "frev", "gone", "rev", "meta", "lim", "use")
+        super().__init__(
+            scripts,
+            [keys.installation(name) for name in names],
+            floor="floor",
+            record=Function,
+            read_key=FunctionName.from_key,
+        )
         self._runnable: dict[FunctionName, Function] = {}
-        self._seen = 0
-        self._listeners: list[Listener] = []
-
-    def get(self, name: FunctionName) -> Function | None:
-        """Return a function as this node knows it."""
-        return self._cache.get(name)
 
     def runnable(self, name: FunctionName) -> Function | None:
         """Return the record that invocations run by: while an update is under way, the one before it (§1.9)."""
         return self._runnable.get(name)
 
-    def list(self, account: str, region: str) -> list[Function]:
-        """Return the functions of an account in a region, by name."""
-        found = [fn for name, fn in self._cache.items() if name.account == account and name.region == region]
-        return sorted(found, key=lambda function: function.name)
-
-    def all(self) -> Records:
+    def all(self) -> list[Function]:
         """Return every function, by name."""
         return sorted(self._cache.values(), key=lambda function: function.name)
 
-    def on_change(self, listener: Listener) -> None:
-        """Have `listener` called with each function that changes here, and its record (None: deleted)."""
-        self._listeners.append(listener)
+    def list(self, account: str, region: str) -> list[Function]:
+        """Return the functions of an account in a region, by name."""
+        return [fn for fn in self.all() if fn.name.account == account and fn.name.region == region]
 
     async def put(self, function: Function, *, account_limit: int, minimum_unreserved: int) -> Function:
         """Store a function if its `revision` is still the newest (0: it must not exist); return it with the new one.
@@ -83,23 +61,11 @@ class Functions:
         was stored) and Unavailable (unknown: storing the same record again is harmless).
         """
         name = function.name
-        record = msgspec.json.encode(dataclasses.replace(function, revision=0))
         reserved = "" if function.reserved_concurrency is None else function.reserved_concurrency
-        while True:
-            answer = await self._scripts.call(
-                "functions_put",
-                self._keys,
-                (name.key, function.revision, self._seen, record, reserved, account_limit, minimum_unreserved),
-            )
-            if answer[0] != b"BEHIND":
-                break
-            await self.refresh()
-        if answer[0] == b"RESERVED":
-            raise ReservationRefused(answer[1])
-        if answer[0] == b"CONFLICT":
-            raise Conflict(f"{name.key} is at revision {answer[1]}, not {function.revision}")
-        stored = dataclasses.replace(function, revision=answer[1])
-        self._know(name, stored, stored.revision)
+        limits = (reserved, account_limit, minimum_unreserved)
+        stored = await self._put("functions_put", name.key, name, function, limits)
+        if not isinstance(stored, Function):
+            raise ReservationRefused(stored[1])
         return stored
 
     async def delete(self, name: FunctionName) -> bool:
@@ -107,63 +73,17 @@ class Functions:
         if name not in self._cache:
             await self.refresh()
         while (known := self._cache.get(name)) is not None:
-            answer = await self._scripts.call("functions_delete", self._keys, (name.key, known.revision))
-            if answer[0] != b"CONFLICT":
-                self._know(name, None, answer[1] if answer[0] == b"OK" else known.revision + 1)
+            try:
+                await self._delete("functions_delete", name.key, name, known.revision)
+            except Conflict:
+                await self.refresh()
+            else:
                 return True
-            await self.refresh()
         return False
 
-    async def refresh(self) -> frozenset[FunctionName]:
-        """Read what changed since the last look; return the names of it."""
-        changed: set[FunctionName] = set()
-        since, whole = self._seen, False
-        named: set[FunctionName] = set()
-        while True:
-            answer = await self._scripts.call("functions_changed", self._read_keys, (since,))
-            newest, floor = answer[1], answer[2]
-            if not whole and since and (since < floor or since > newest):
-                # Deletions were missed, or the server's state is older than what this node saw: read everything.
-                since, whole = 0, True
-                continue
-            rows = iter(answer[3:])
-            read = 0
-            for key, revision, record in zip(rows, rows, rows, strict=True):
-                name = FunctionName.from_key(key.decode())
-                named.add(name)
-                if self._know(name, _decode(record, revision), revision, force=whole):
-                    changed.add(name)
-                since, read = revision, read + 1
-            if read < PAGE:
-                break
-        if whole:
-            changed |= {name for name in set(self._cache) - named if self._know(name, None, newest, force=True)}
-        self._seen = newest
-        return frozenset(changed)
-
-    def _know(self, name: FunctionName, function: Function | None, revision: int, *, force: bool = False) -> bool:
-        """Take over what is known of a function; say whether that is news, and tell the listeners if so.
-
-        An answer that was overtaken by a newer one on the way changes nothing, unless `force`.
-        """
-        known = self._cache.get(name)
-        if known is None:
-            if function is None:
-                return False
-        elif known.revision >= revision and not (force and known != function):
-            return False
-        if function is None:
-            del self._cache[name], self._runnable[name]
-        else:
-            self._cache[name] = function
-            if name not in self._runnable or function.last_update_status is not UpdateStatus.IN_PROGRESS:
-                self._runnable[name] = function
-        for listener in self._listeners:
-            listener(name, function)
-        return True
-
-
-def _decode(record: bytes | None, revision: int) -> Function | None:
-    if record is None:
-        return None
-    return dataclasses.replace(msgspec.json.decode(record, type=Function), revision=revision)
+    def _keep(self, key: FunctionName, record: Function | None) -> None:
+        super()._keep(key, record)
+        if record is None:
+            del self._runnable[key]
+        elif key not in self._runnable or record.last_update_status is not UpdateStatus.IN_PROGRESS:
+            self._runnable[key] = record

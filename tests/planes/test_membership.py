@@ -29,7 +29,7 @@ def a_member(world: World, *names: str, isolated: bool = True) -> Membership:
 
     return Membership(
         hosts=world.store.hosts,
-        functions=world.store.functions,
+        refresh=world.store.refresh,
         slots=world.store.slots,
         environments=InProcessEnvironments(world.clock),
         loops=world.loops,

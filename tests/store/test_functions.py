@@ -112,9 +112,11 @@ def test_a_late_duplicate_of_a_creation_does_not_bring_a_deleted_function_back(s
         seen = created.revision - 1
         await world.store.functions.refresh()
         await world.store.functions.delete(FN)
-        keys = [world.keys.installation(name) for name in ("functions", "frev", "gone", "rev", "lim", "use", "meta")]
+        keys = [world.keys.installation(name) for name in ("functions", "frev", "gone", "rev", "meta", "lim", "use")]
 
-        answer = await world.store.scripts.call("functions_put", keys, (FN.key, 0, seen, b"{}", "", 1_000, 100))
+        answer = await world.store.scripts.call(
+            "functions_put", keys, (FN.key, 0, seen, b"{}", "floor", "", 1_000, 100)
+        )
 
         assert answer == [b"BEHIND", created.revision + 1]
         again = await creator.put(a_function(), account_limit=1_000, minimum_unreserved=100)

@@ -11,10 +11,13 @@ import pytest
 from redis.asyncio import Redis
 
 from eventrouter.rules.outcome import ThrottleReason
-from eventrouter.store import DESTINATIONS, Decision, Offer, OutboxRecord, Reply, Settlement
+from eventrouter.rules.stream import RecordId
+from eventrouter.store import DESTINATIONS, Decision, Offer, OutboxRecord, Reply, Settlement, ShardLimits
 from eventrouter.store.connect import Lane
+from eventrouter.store.lanes import LaneChange, Taken
 from eventrouter.store.lua import SCRIPTS
 from eventrouter.testing.redis import virtual_redis
+from tests.store.test_catalogue import a_stream
 from tests.store.test_slots import a_function, reserve, take
 from tests.store.worlds import FN, OTHER, World, open_world
 
@@ -81,6 +84,8 @@ async def everything(world: World) -> None:
     await world.claim("h2", limit=1)
     await events.claim("h2", world.partition, DESTINATIONS, 1)
     await use_inboxes(world)
+    await use_streams(world)
+    await use_lanes(world)
     assert await hosts.bury("h1", 1)
     await hosts.reap("h1")
     await slots.audit()
@@ -107,8 +112,52 @@ async def use_inboxes(world: World) -> None:
     await inbox.reply("h3", Reply(request_id="r9", sender="h2", kind="ran"), budget_s=2)
 
 
+async def use_lanes(world: World) -> None:
+    lanes, mappings = world.store.lanes, world.store.mappings
+    for unit in ("u1", "u2"):
+        await lanes.place("mapping", unit, "5")
+        assert isinstance(await lanes.take("mapping", unit, "h1"), Taken)
+        change = LaneChange(checkpoint="6", states={0: b"s"}, outbox={"r1": b"1", "r2": b"2"}, is_drained=unit == "u1")
+        await lanes.save("mapping", unit, "h1", 1, change)
+        await lanes.forwarded("mapping", unit, ["r1"])
+    assert isinstance(await lanes.take("mapping", "u1", "h2", over="h1"), Taken)
+    await lanes.release("mapping", "u2", "h1", 1)
+    assert await lanes.rewind("mapping", "u2", "1")
+    await lanes.take("gone", "u1", "h1")
+    await lanes.remove("gone", ["u1"])
+    await lanes.remove("gone")
+    await mappings.set_result("mapping", "OK")
+    await mappings.set_result("gone", "OK")
+
+
+async def use_streams(world: World) -> None:
+    streams = world.store.streams
+    stream = await streams.catalogue.put(a_stream())
+    gone = await streams.catalogue.put(a_stream("gone"))
+    await streams.catalogue.delete(gone)
+    shards = [streams.shard(stream, index) for index in range(3)]
+    for shard in shards:
+        await streams.open_shard(shard, RecordId(0, 0))
+        await streams.put(shard, [(b"k", b"a"), (b"k", b"b")])
+    await world.clock.sleep(1)
+    last = (await streams.put(shards[0], [(b"k", b"c")], limits=ShardLimits(records=1, bytes=9))).first
+    assert not await streams.trim(shards[0], last.ms)
+    assert await streams.last(shards[0]) == last == await streams.close_shard(shards[0])
+    page = await streams.read(shards[1], RecordId(0, 0), limit=10, max_bytes=100, horizon_ms=0)
+    assert [data for _, _, data in page.records] == [b"a", b"b"]
+    waits = [asyncio.create_task(streams.watch.wait(shards[2], RecordId(2**43, 0)))]
+    await asyncio.sleep(0)
+    turn = asyncio.create_task(streams.watch.turn())
+    await asyncio.sleep(0)
+    waits.append(asyncio.create_task(streams.watch.wait(shards[1], RecordId(2**43, 0))))
+    await turn
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+
+
 async def dump(client: Redis) -> dict[bytes, Any]:
-    """Read the whole server."""
+    """Read the whole server, but for what wakes watches: waking twice is harmless, and seen."""
     readers: dict[bytes, Callable[[bytes], Any]] = {
         b"hash": client.hgetall,
         b"set": client.smembers,
@@ -116,7 +165,7 @@ async def dump(client: Redis) -> dict[bytes, Any]:
         b"stream": client.xrange,
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
-    return {key: await readers[await client.type(key)](key) for key in sorted(await client.keys("*"))}
+    return {key: await readers[await client.type(key)](key) for key in sorted(await client.keys("{er:[^w]*"))}
 
 
 def play(wrap: Callable[[Lane], Lane]) -> tuple[dict[bytes, Any], set[str]]:

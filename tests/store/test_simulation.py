@@ -53,7 +53,7 @@ MUTANTS = {
         ),
     ],
 }
-SEEDS = range(100, 106)
+SEEDS = range(100, 112)
 
 
 @pytest.mark.chaos

@@ -228,7 +228,7 @@ _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.integers(0, 1), st.sampled_from([FN, OTHER]), st.integers(0, 20)),
         st.tuples(st.just("drop"), st.integers(0, 1), st.sampled_from([FN, OTHER]), st.integers(0, 20)),
-        st.tuples(st.just("reserve"), st.just(0), st.sampled_from([FN, OTHER]), st.none() | st.integers(0, 6)),
+        st.tuples(st.just("reserve"), st.just(0), st.sampled_from([FN, OTHER]), st.none() | st.integers(0, LIMIT // 2)),
     ),
     max_size=40,
 )

@@ -22,12 +22,15 @@ from eventrouter.store import (
     HostInfo,
     Hosts,
     Inbox,
+    Lanes,
     Logs,
+    Mappings,
     NewEvent,
     Queues,
     Scripts,
     Slots,
     Store,
+    Streams,
     make_client,
 )
 from eventrouter.store.connect import Lane, RedisLane
@@ -151,6 +154,10 @@ async def open_world(
     keys = Keys(prefix, PARTITIONS)
     ran: dict[str, int] = {}
     batches: list[int] = []
+
+    def waiting_lane() -> Lane:
+        return RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)
+
     calls = Scripts(
         lambda: WatchedLane(wrap(RedisLane(client.connection_pool)), ran, batches),
         clock=clock,
@@ -164,13 +171,16 @@ async def open_world(
         functions=Functions(calls, keys),
         queues=Queues(calls, keys, clock, random),
         logs=Logs(calls, keys, clock, random),
-        inbox=Inbox(calls, keys, random, lambda: RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)),
+        inbox=Inbox(calls, keys, random, waiting_lane),
+        streams=Streams(calls, keys, clock, random, waiting_lane),
+        lanes=Lanes(calls, keys),
+        mappings=Mappings(calls, keys),
         scripts=calls,
         keys=keys,
     )
     await calls.load()
     await store.check_partitions()
-    await store.functions.refresh()
+    await store.refresh()
     return World(store=store, client=client, keys=keys, clock=clock, ran=ran, batches=batches)
 
 

@@ -1,14 +1,14 @@
--- Passage, after _slots: set the reservation of `fn` from `before` (false: none) to `after` ('': none), by `change`
--- in `sum`. KEYS[5] lim, KEYS[6] use.
+-- Passage, after _slots: set the reservation of `key` from `before` (false: none) to `after` ('': none), by `change`
+-- in `sum`. KEYS[6] lim, KEYS[7] use.
 if after ~= '' then
-  redis.call('HSET', KEYS[5], fn, after)
+  redis.call('HSET', KEYS[6], key, after)
 else
-  redis.call('HDEL', KEYS[5], fn)
+  redis.call('HDEL', KEYS[6], key)
 end
-count(KEYS[5], sum, change)
-local running = tonumber(redis.call('HGET', KEYS[6], fn) or 0)
+count(KEYS[6], sum, change)
+local running = tonumber(redis.call('HGET', KEYS[7], key) or 0)
 if not before and after ~= '' then
-  count(KEYS[6], '_u:' .. pool(fn), -running)
+  count(KEYS[7], '_u:' .. pool(key), -running)
 elseif before and after == '' then
-  count(KEYS[6], '_u:' .. pool(fn), running)
+  count(KEYS[7], '_u:' .. pool(key), running)
 end
