@@ -8,6 +8,10 @@
 | LAMBDA_KEEPALIVE_MS | environment_idle_s |
 | LAMBDA_RETRY_BASE_DELAY | async_retry_base_delay |
 | LAMBDA_LIMITS_CONCURRENT_EXECUTIONS | account_concurrency |
+| LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC | mapping_poll_interval_s |
+| LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC | mapping_max_backoff_s |
+| KINESIS_ERROR_PROBABILITY | kinesis_error_probability |
+| KINESIS_LATENCY | kinesis_latency_s |
 | PERSISTENCE | durability: 0 is `memory`, 1 at least `standard` |
 
 Any other LAMBDA_* variable is reported once, all of them in one warning.
@@ -21,6 +25,9 @@ from eventrouter.errors import ConfigError
 
 Found = tuple[str, str, str | float]
 """A variable, the setting it stands for, and the value."""
+
+Reader = Callable[[str, str], Iterator[tuple[str, str | float]]]
+"""Reads one variable: its name and value in, settings and their values out. Raises ConfigError."""
 
 _TRUE = frozenset({"1", "true"})
 _FALSE = frozenset({"0", "false"})
@@ -73,10 +80,6 @@ def _listen(variable: str, value: str) -> Iterator[tuple[str, str | float]]:
         yield "port", port
 
 
-def _port(_variable: str, value: str) -> Iterator[tuple[str, str | float]]:
-    yield "port", value
-
-
 def _debug(_variable: str, value: str) -> Iterator[tuple[str, str | float]]:
     if value.lower() in _TRUE:
         yield "log_level", "debug"
@@ -88,19 +91,23 @@ def _level(variable: str, value: str) -> Iterator[tuple[str, str | float]]:
     yield "log_level", _LEVELS[value.lower()]
 
 
-def _milliseconds(variable: str, value: str) -> Iterator[tuple[str, str | float]]:
-    try:
-        yield "environment_idle_s", float(value) / 1000
-    except ValueError:
-        raise ConfigError(f"{variable} = {value!r}: must be a number of milliseconds") from None
+def _milliseconds(field: str) -> Reader:
+    def read(variable: str, value: str) -> Iterator[tuple[str, str | float]]:
+        try:
+            yield field, float(value) / 1000
+        except ValueError:
+            raise ConfigError(f"{variable} = {value!r}: must be a number of milliseconds") from None
+
+    return read
 
 
-def _retry_delay(_variable: str, value: str) -> Iterator[tuple[str, str | float]]:
-    yield "async_retry_base_delay", value
+def _as(field: str) -> Reader:
+    """Return a reader that takes the value over as it is."""
 
+    def read(_variable: str, value: str) -> Iterator[tuple[str, str | float]]:
+        yield field, value
 
-def _concurrency(_variable: str, value: str) -> Iterator[tuple[str, str | float]]:
-    yield "account_concurrency", value
+    return read
 
 
 def _persistence(variable: str, value: str) -> Iterator[tuple[str, str | float]]:
@@ -109,13 +116,17 @@ def _persistence(variable: str, value: str) -> Iterator[tuple[str, str | float]]
     yield "durability", "standard" if value.lower() in _TRUE else "memory"
 
 
-_READERS: Mapping[str, Callable[[str, str], Iterator[tuple[str, str | float]]]] = {
-    "EDGE_PORT": _port,
+_READERS: Mapping[str, Reader] = {
+    "EDGE_PORT": _as("port"),
     "GATEWAY_LISTEN": _listen,
     "DEBUG": _debug,
     "LS_LOG": _level,
-    "LAMBDA_KEEPALIVE_MS": _milliseconds,
-    "LAMBDA_RETRY_BASE_DELAY": _retry_delay,
-    "LAMBDA_LIMITS_CONCURRENT_EXECUTIONS": _concurrency,
+    "LAMBDA_KEEPALIVE_MS": _milliseconds("environment_idle_s"),
+    "LAMBDA_RETRY_BASE_DELAY": _as("async_retry_base_delay"),
+    "LAMBDA_LIMITS_CONCURRENT_EXECUTIONS": _as("account_concurrency"),
+    "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": _as("mapping_poll_interval_s"),
+    "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC": _as("mapping_max_backoff_s"),
+    "KINESIS_ERROR_PROBABILITY": _as("kinesis_error_probability"),
+    "KINESIS_LATENCY": _milliseconds("kinesis_latency_s"),
     "PERSISTENCE": _persistence,
 }

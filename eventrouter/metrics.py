@@ -5,6 +5,7 @@ Names are a contract. Labels are bounded by the number of functions. Source: lam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -27,6 +28,33 @@ class FunctionMetrics(NamedTuple):
     events_dropped: Counter
     dead_letter_errors: Counter
     destination_failures: Counter
+    iterator_age_ms: Gauge
+
+
+class ShardMetrics(NamedTuple):
+    """The children of one mapping's shard, looked up once. Ours: CloudWatch has nothing per shard."""
+
+    iterator_age_ms: Gauge
+    read: Counter
+    filtered: Counter
+    invoked: Counter
+    failed: Counter
+    dropped: Counter
+    batches: Counter
+    failed_batches: Counter
+    bisects: Counter
+    blocked_s: Counter
+
+
+class MappingMetrics(NamedTuple):
+    """CloudWatch's metrics of one event source mapping, for those that ask for them (MetricsConfig)."""
+
+    polled: Counter
+    filtered_out: Counter
+    invoked: Counter
+    failed_invoke: Counter
+    dropped: Counter
+    on_failure_delivered: Counter
 
 
 class Metrics:
@@ -46,6 +74,29 @@ class Metrics:
             counter("AsyncEventsDropped", "Events that ended without success."),
             counter("DeadLetterErrors", "Failed tries to send a dead letter."),
             counter("DestinationDeliveryFailures", "Failed tries to deliver to a destination."),
+            gauge("IteratorAge", "Milliseconds from the arrival of a batch's last record to its being sent."),
+        )
+        shard = ["EventSourceMappingUUID", "shard"]
+        self._shards = ShardMetrics(
+            self._gauge("mapping_iterator_age_milliseconds", "IteratorAge by mapping and shard.", shard),
+            self._counter("mapping_records_read", "Records read.", shard),
+            self._counter("mapping_records_filtered", "Records that no filter let through.", shard),
+            self._counter("mapping_records_invoked", "Records sent to the function, again at each try.", shard),
+            self._counter("mapping_records_failed", "Records in tries that failed.", shard),
+            self._counter("mapping_records_dropped", "Records given up.", shard),
+            self._counter("mapping_batches", "Batches sent to the function, again at each try.", shard),
+            self._counter("mapping_batches_failed", "Tries of batches that failed.", shard),
+            self._counter("mapping_bisects", "Batches split in two.", shard),
+            self._counter("mapping_blocked_seconds", "Time that failing batches held their lane up.", shard),
+        )
+        mapping = ["EventSourceMappingUUID"]
+        self._mappings = MappingMetrics(
+            self._counter("PolledEventCount", "Records read.", mapping),
+            self._counter("FilteredOutEventCount", "Records removed by filters.", mapping),
+            self._counter("InvokedEventCount", "Records sent to the function, again at each try.", mapping),
+            self._counter("FailedInvokeEventCount", "Records in tries that failed.", mapping),
+            self._counter("DroppedEventCount", "Records given up that no destination was told of.", mapping),
+            self._counter("OnFailureDestinationDeliveredEventCount", "Records that destinations know of.", mapping),
         )
         registry = self.registry
         self.fenced = Counter("eventrouter_fenced", "Results discarded: the claim had passed on.", registry=registry)
@@ -57,6 +108,7 @@ class Metrics:
             "eventrouter_loop_age_seconds", "Time since a loop's last good turn.", ["loop"], registry=registry
         )
         self.of = cache(self._of)
+        self.of_mapping = cache(self._of_mapping)
 
     def render(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
@@ -67,11 +119,26 @@ class Metrics:
         children = (family.labels(function) for family in self._families)
         return FunctionMetrics(*children)  # type: ignore[arg-type]  # each child has its family's type
 
-    def _counter(self, name: str, text: str) -> Counter:
-        return Counter(f"eventrouter_{name}", text, ["FunctionName"], registry=self.registry)
+    def of_shard(self, uuid: str, shard: str) -> ShardMetrics:
+        """Return the metrics of one shard of one mapping; `forget_shard` ends them."""
+        children = (family.labels(uuid, shard) for family in self._shards)
+        return ShardMetrics(*children)  # type: ignore[arg-type]  # as above
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"eventrouter_{name}", text, ["FunctionName"], registry=self.registry)
+    def forget_shard(self, uuid: str, shard: str) -> None:
+        """Stop showing a shard that this node reads no more."""
+        for family in self._shards:
+            family.remove(uuid, shard)
+
+    def _of_mapping(self, uuid: str) -> MappingMetrics:
+        """Return CloudWatch's metrics of one mapping."""
+        children = (family.labels(uuid) for family in self._mappings)
+        return MappingMetrics(*children)
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ("FunctionName",)) -> Counter:
+        return Counter(f"eventrouter_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ("FunctionName",)) -> Gauge:
+        return Gauge(f"eventrouter_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"eventrouter_{name}", text, ["FunctionName"], buckets=buckets, registry=self.registry)

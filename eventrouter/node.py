@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
 from typing import NoReturn, Self
@@ -40,10 +40,14 @@ from eventrouter.planes.hot_reload import HotReload
 from eventrouter.planes.intake import IntakeGuard
 from eventrouter.planes.log_shipper import LogShipper
 from eventrouter.planes.loops import Loops
+from eventrouter.planes.mapping_results import MappingResults
+from eventrouter.planes.mappings import MappingTransitions
 from eventrouter.planes.membership import Membership
 from eventrouter.planes.observer import RunRecorder
+from eventrouter.planes.shard_parts import WorkerParts
+from eventrouter.planes.streams import StreamPlane
 from eventrouter.planes.sync import SyncPlane
-from eventrouter.ports import AdapterContext, ServiceApi, Target
+from eventrouter.ports import Adapter, AdapterContext, ServiceApi, StreamSource, Target
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.facts import NodeFacts
@@ -71,7 +75,9 @@ class Node:
     gateway: Gateway
     sync: SyncPlane
     events: EventPlane
+    streams: StreamPlane
     services: Mapping[str, ServiceApi]
+    sources: Mapping[str, StreamSource]
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, random: Random | None = None) -> None:
         self.settings = settings
@@ -146,10 +152,15 @@ class Node:
         )
         self.store.functions.on_change(self._function_changed)
         await self._join(data_dir)
-        targets: dict[str, Target] = {}
+        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=self.store))
+        targets: dict[str, Target] = {target.service: target for adapter in adapters for target in adapter.targets}
+        sources = self.sources = {source.service: source for adapter in adapters for source in adapter.streams}
         await self._start_synchronous()
-        await self._start_asynchronous(targets)
-        self._build_door(await self._start_upkeep(), targets)
+        destinations = await self._start_asynchronous(targets)
+        targets["lambda"] = FunctionTarget(functions=self.store.functions, events=self.events)
+        transitions = await self._start_streams(sources, destinations)
+        deployments = await self._start_upkeep(adapters)
+        self._build_door(deployments, transitions, adapters, targets, sources)
         await self._serve(listener)
 
     async def _open_store(self, data_dir: DataDir) -> None:
@@ -258,8 +269,8 @@ class Node:
         )
         self.store.functions.on_change(self.sync.function_changed)
 
-    async def _start_asynchronous(self, targets: Mapping[str, Target]) -> None:
-        """Start what works off events, and what delivers to `targets` (which are filled in later)."""
+    async def _start_asynchronous(self, targets: Mapping[str, Target]) -> DestinationPlane:
+        """Start what works off events, and what delivers to `targets`; return the latter."""
         clock, store, metrics, log = self.clock, self.store, self.metrics, self.log
         claims = Claims(incarnation=self._incarnation, events=store.events, clock=clock, metrics=metrics, log=log)
         self._stack.push_async_callback(claims.stop)
@@ -285,9 +296,58 @@ class Node:
                 on_dead=self.membership.declare_dead,
             )
         )
+        return destinations
 
-    async def _start_upkeep(self) -> Deployments:
-        """Start what looks after functions and memory; return what finishes deployments."""
+    async def _start_streams(
+        self, sources: Mapping[str, StreamSource], destinations: DestinationPlane
+    ) -> MappingTransitions:
+        """Start what reads `sources`; return what brings mappings from state to state."""
+        clock, store, metrics, log = self.clock, self.store, self.metrics, self.log
+        transitions = await self._stack.enter_async_context(
+            MappingTransitions(
+                mappings=store.mappings,
+                lanes=store.lanes,
+                sources=sources,
+                hosts=store.hosts,
+                loops=self._loops,
+                clock=clock,
+                log=log,
+            )
+        )
+        # A batch runs where its shard is owned: when this node is buried, nothing of it may run elsewhere.
+        sync = SyncPlane(
+            incarnation=self._incarnation,
+            slots=store.slots,
+            environments=self.runtime,
+            metrics=metrics,
+            may_begin=lambda: self.membership.may_take_work and not parts.is_draining,
+        )
+        store.functions.on_change(sync.function_changed)
+        parts = WorkerParts(
+            incarnation=self._incarnation,
+            sources=sources,
+            lanes=store.lanes,
+            hosts=store.hosts,
+            functions=store.functions,
+            events=store.events,
+            sync=sync,
+            results=MappingResults(store.mappings),
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            new_id=self._new_id,
+            may_take_work=lambda: self.membership.may_take_work,
+            max_backoff_ms=round(self.settings.mapping_max_backoff_s * 1_000),
+            on_deliveries_due=destinations.wake,
+        )
+        self.streams = StreamPlane(mappings=store.mappings, loops=self._loops, parts=parts)
+        self.membership.on_look(self.streams.see)
+        self._loops.start("streams-watch", store.streams.watch.turn)
+        await self._stack.enter_async_context(self.streams)
+        return transitions
+
+    async def _start_upkeep(self, adapters: Sequence[Adapter]) -> Deployments:
+        """Start what looks after functions, memory and the adapters' own matters; return what finishes deployments."""
         store, log = self.store, self.log
         deployments = await self._stack.enter_async_context(
             Deployments(
@@ -304,24 +364,33 @@ class Node:
         await self._stack.enter_async_context(
             HotReload(functions=store.functions, environments=self.runtime, clock=self.clock, log=log)
         )
+        for adapter in adapters:
+            for name, turn in adapter.loops.items():
+                self._loops.start(name, turn)
         return deployments
 
-    def _build_door(self, deployments: Deployments, targets: dict[str, Target]) -> None:
-        """Build the APIs, ours and the adapters', and fill in the targets that these bring."""
+    def _build_door(
+        self,
+        deployments: Deployments,
+        transitions: MappingTransitions,
+        adapters: Sequence[Adapter],
+        targets: Mapping[str, Target],
+        sources: Mapping[str, StreamSource],
+    ) -> None:
+        """Build the APIs, ours and the adapters'."""
         settings, clock, store = self.settings, self.clock, self.store
         lambda_ = LambdaService(
             store=store,
             packages=self.packages,
             deployments=deployments,
+            transitions=transitions,
             settings=settings,
             clock=clock,
             random=self._random,
             targets=targets,
+            sources=sources,
         )
-        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=store))
         self.services = {"lambda": lambda_.api, **{api.service: api for adapter in adapters for api in adapter.apis}}
-        targets["lambda"] = FunctionTarget(functions=store.functions, events=self.events)
-        targets.update({target.service: target for adapter in adapters for target in adapter.targets})
         self.gateway = Gateway(
             services=self.services,
             hot_invoke=InvokeDoor(
@@ -369,6 +438,7 @@ class Node:
         """
         self.sync.stop_taking()
         self.events.stop_claiming()
+        self.streams.stop_reading()
         self.dispatch.stop_taking()
         finished = asyncio.create_task(self._wait_finished(), name="drain")
         hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
@@ -385,6 +455,7 @@ class Node:
     async def _wait_finished(self) -> None:
         await self.sync.wait_quiet()
         await self.dispatch.wait_quiet()
+        await self.streams.drain()
         await self.events.drain()
         await self.store.slots.drained()
 

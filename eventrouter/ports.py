@@ -6,14 +6,19 @@ An adapter is a package that the entry-point group `eventrouter.adapters` names.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import msgspec
+
+from eventrouter.errors import EventRouterError
 
 if TYPE_CHECKING:
     from eventrouter.clock import Clock
     from eventrouter.rules.function import Function
     from eventrouter.rules.invocation import Invocation
+    from eventrouter.rules.mapping import StartingPosition
     from eventrouter.rules.names import FunctionName
     from eventrouter.rules.outcome import Run
     from eventrouter.settings import Settings
@@ -113,6 +118,121 @@ class Target(Protocol):
         ...
 
 
+class StreamRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One record of a shard.
+
+    `sequence` is a decimal numeral without leading zeros that grows strictly within the shard. `key` is the
+    partition key: records of one key keep their order. `event` is the record as it stands in the Lambda event's
+    `Records`, as JSON.
+    """
+
+    sequence: str
+    arrived_ms: int
+    key: bytes
+    event: bytes
+
+
+class StreamPage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one read of a shard gave, in order. Nothing: there is nothing behind the position now.
+
+    `is_end`: the shard is closed, and nothing follows these records. `has_lost`: records that followed the
+    position had passed the source's retention before they were read.
+    """
+
+    records: Sequence[StreamRecord] = ()
+    is_end: bool = False
+    has_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShard:
+    """One shard of a stream. `parents` are the ids of the shards it continues: it is read when these are drained.
+
+    `generation` tells apart shards of one id that belong to different streams of one name, made one after the
+    other; empty where ids are never used again.
+    """
+
+    id: str
+    parents: tuple[str, ...] = ()
+    generation: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Return the name under which a mapping's progress in this shard is stored: never another shard's."""
+        return f"{self.id}@{self.generation}" if self.generation else self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamHead:
+    """The newest record of a shard."""
+
+    sequence: str
+    arrived_ms: int
+
+
+class SourceGone(EventRouterError):
+    """The stream does not exist, or no longer. Its mappings stay, and go on if it comes back."""
+
+
+class StreamSource(Protocol):
+    """Ordered shards that event source mappings read: what an adapter must give to be one.
+
+    Positions are sequence numbers: reading goes on after them. The position `0` is before everything that is retained.
+    Every method raises SourceGone if the stream does not exist, and AdapterError if it could not be asked; both are
+    reported in the mapping's LastProcessingResult, and tried again.
+    """
+
+    START: ClassVar[str] = "0"
+
+    service: str
+    """The ARN's service part, such as `kinesis`."""
+    data_key: str
+    """What filter patterns call the payload of a record (lambda-semantics §4.10)."""
+    batch_info: str
+    """What on-failure records call the batch, such as `KinesisBatchInfo` (lambda-semantics §4.7)."""
+    starting_positions: frozenset[StartingPosition]
+    """Where a mapping may start."""
+
+    def filterable(self, event: bytes) -> Mapping[str, Any]:
+        """Return what filter patterns see of a record, from its JSON.
+
+        `data_key` is missing if the payload cannot be read as JSON.
+        """
+        ...
+
+    def arrival_text(self, at_ms: int) -> str:
+        """Render a record's arrival as on-failure records show it: ISO 8601, UTC."""
+        ...
+
+    async def shards(self, arn: str) -> Sequence[SourceShard]:
+        """Return every shard that still holds records or takes new ones, closed ones included."""
+        ...
+
+    async def position(self, arn: str, shard: SourceShard, start: StartingPosition, at_ms: int) -> str:
+        """Return the position at which reading begins. `at_ms` counts for AT_TIMESTAMP: the first record since."""
+        ...
+
+    async def read(
+        self, arn: str, shard: SourceShard, after: str, *, limit: int, max_bytes: int, identity_arn: str
+    ) -> StreamPage:
+        """Return the records after a position, without waiting: at most `limit`, of about `max_bytes` at most.
+
+        `identity_arn` is the role that the event shows as the reader's.
+        """
+        ...
+
+    async def wait(self, arn: str, shard: SourceShard, after: str) -> None:
+        """Return when there may be something to read after a position; early returns are harmless.
+
+        A source that cannot know lets its poll interval pass.
+        """
+        ...
+
+    async def head(self, arn: str, shard: SourceShard) -> StreamHead | None:
+        """Return the newest record of the shard, None if there is none or the source cannot say cheaply."""
+        ...
+
+
 Operation = Callable[[Caller, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """One operation of an AWS service: the caller and the parsed input members in, the output members out.
 
@@ -143,8 +263,13 @@ class AdapterContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """What an adapter brings: APIs to serve and targets to deliver to, each optional."""
+    """What an adapter brings: APIs to serve, targets to deliver to, streams to read, each optional.
+
+    `loops` are turns that the node makes in the background, by name; a turn returns the seconds until the next.
+    """
 
     name: str
     apis: tuple[ServiceApi, ...] = ()
     targets: tuple[Target, ...] = ()
+    streams: tuple[StreamSource, ...] = ()
+    loops: Mapping[str, Callable[[], Awaitable[float]]] = field(default_factory=dict)

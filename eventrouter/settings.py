@@ -85,6 +85,24 @@ class Settings(BaseSettings):
         60.0, ge=0, description="Seconds to the first async retry; the second waits twice that."
     )
     async_max_payload_bytes: int = Field(1_048_576, ge=1, description="Largest asynchronous event.")
+    mapping_max_backoff_s: Seconds = Field(
+        12.0, ge=1, description="Longest pause between two tries of a failing stream batch, in seconds."
+    )
+    mapping_poll_interval_s: Seconds = Field(
+        1.0, gt=0, description="Seconds between two looks at a source that cannot be waited on."
+    )
+    kinesis_throughput_limits: bool = Field(
+        False, description="Refuse what a Kinesis shard would refuse: over 1,000 records or 1 MiB written in a second."
+    )
+    kinesis_error_probability: Seconds = Field(
+        0.0, ge=0, le=1, description="Share of records that PutRecord and PutRecords refuse, to test retries."
+    )
+    kinesis_latency_s: Seconds = Field(
+        0.0, ge=0, description="How long a Kinesis stream stays in CREATING, UPDATING and DELETING."
+    )
+    dynamodb_streams_endpoint: Annotated[str | None, AfterValidator(_http_url)] = Field(
+        None, description="URL of a DynamoDB Streams API to read from; none: DynamoDB sources are refused."
+    )
     log_retention_days: Seconds = Field(14, gt=0, description="Age at which function logs are dropped.")
     log_max_bytes: int = Field(16_777_216, ge=65_536, description="Bytes of logs kept per log group.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lowered] = Field(

@@ -2,14 +2,16 @@
 
 It finds the service and operation, reads the body within its limit, has the protocol's codec parse and check the
 input, calls the operation and writes its answer. Invoke takes a shorter way through (`lambda_.invoke`).
-A caller that disconnects does not stop what it asked for: operations run to their end.
-Source: lambda-semantics §0, §1.1, §1.3, §8.1.
+A caller that disconnects does not stop what it asked for: operations run to their end. Only answers that go on
+(event streams) end with their caller.
+Source: lambda-semantics §0, §1.1, §1.3, §7.1, §8.1.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +23,7 @@ from eventrouter.api.body import BodyTooLarge, Disconnected, read_body
 from eventrouter.api.http import InternalHandler, InternalRoutes, Receive, Request, Response, Scope, Send
 from eventrouter.api.lambda_.errors import request_too_large, service_error, unavailable
 from eventrouter.api.lambda_.invoke import InvokeDoor
-from eventrouter.api.protocol.aws_json import AwsJson, TargetRouter
+from eventrouter.api.protocol.aws_json import CBOR, AwsCbor, AwsJson, TargetRouter
 from eventrouter.api.protocol.codec import Codec
 from eventrouter.api.protocol.constraints import check_input
 from eventrouter.api.protocol.models import OperationModel, Service, service_model
@@ -35,16 +37,24 @@ from eventrouter.settings import Settings
 CODECS: Mapping[str, Codec] = {"rest-json": RestJson(), "json": AwsJson()}
 """The wire protocols by the model's name for them."""
 
+_AWS_CBOR = AwsCbor()
+
 _FUNCTIONS = b"/2015-03-31/functions/"
 _INVOCATIONS = b"/invocations"
+_RECORDS_BYTES = 16_777_216
+"""10 MiB of stream records (§7.2), in base64 and with what is around them."""
 _BODY_LIMITS = {
     "CreateFunction": limits.CREATE_FUNCTION_REQUEST_BYTES - 1,
     "UpdateFunctionCode": limits.CREATE_FUNCTION_REQUEST_BYTES - 1,
     "Invoke": limits.INVOKE_BODY_BYTES,
     "InvokeAsync": limits.INVOKE_BODY_BYTES,
+    "PutRecord": _RECORDS_BYTES,
+    "PutRecords": _RECORDS_BYTES,
 }
 _LARGE_BODY = 262_144
 """Bodies above this are parsed in a thread, so that other calls do not wait."""
+_LARGE_ANSWERS = frozenset({"GetRecords"})
+"""Answers that may take long to write: 10 MiB of records are written in a thread too."""
 
 
 class Gateway:
@@ -88,7 +98,10 @@ class Gateway:
             response = await self._answer(scope, path, headers, receive, request_id)
         except Disconnected:
             return
-        await _send(send, response, request_id)
+        if response.chunks is None:
+            await _send(send, response, request_id)
+        else:
+            await self._send_chunks(send, receive, response, response.chunks, request_id)
 
     async def _invoke(
         self, label: bytes, query: bytes, headers: dict[bytes, bytes], receive: Receive, request_id: str
@@ -100,7 +113,7 @@ class Gateway:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
-            return self._failed(service_model("lambda"), "Invoke", error, request_id)
+            return self._failed(CODECS["rest-json"], service_model("lambda"), "Invoke", error, request_id)
 
     async def _answer(
         self, scope: Scope, path: bytes, headers: dict[bytes, bytes], receive: Receive, request_id: str
@@ -145,7 +158,7 @@ class Gateway:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
-            return self._failed(service_model("lambda"), request.path, error, request_id)
+            return self._failed(CODECS["rest-json"], service_model("lambda"), request.path, error, request_id)
 
     async def _call(
         self,
@@ -159,28 +172,44 @@ class Gateway:
     ) -> Response:
         """Answer one operation of one service."""
         service = service_model(service_name)
+        codec = _codec(service, request)
         try:
             limit = _BODY_LIMITS.get(operation_name, limits.OTHER_REQUEST_BYTES)
             request = _with_body(request, await read_body(receive, request.headers, limit))
             if service_name == "lambda" and operation_name == "InvokeAsync":
                 label = quote(labels["FunctionName"]).encode()
                 return await self._invoke_door.invoke_async(label, request.body, signature, request_id)
-            operation = self._services[service_name].operations.get(operation_name)
-            if operation is None:
-                raise operation_not_served(operation_name, service_name, __version__)
-            model = service.operation(operation_name)
-            codec = CODECS[service.protocol]
-            values = await _parse(codec, model, request, labels)
-            caller = Caller(
-                account=signature.account, region=signature.region, request_id=request_id, base_url=request.base_url
-            )
-            return codec.answer(model, await operation(caller, values))
+            return await self._run(codec, service, operation_name, labels, request, signature, request_id)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
-            return self._failed(service, operation_name, error, request_id)
+            return self._failed(codec, service, operation_name, error, request_id)
 
-    def _failed(self, service: Service, operation: str, error: Exception, request_id: str) -> Response:
+    async def _run(
+        self,
+        codec: Codec,
+        service: Service,
+        operation_name: str,
+        labels: dict[str, str],
+        request: Request,
+        signature: Signature,
+        request_id: str,
+    ) -> Response:
+        """Parse the input, call the operation and write its answer."""
+        operation = self._services[service.name].operations.get(operation_name)
+        if operation is None:
+            raise operation_not_served(operation_name, service.name, __version__)
+        model = service.operation(operation_name)
+        values = await _parse(codec, model, request, labels)
+        caller = Caller(
+            account=signature.account, region=signature.region, request_id=request_id, base_url=request.base_url
+        )
+        output = await operation(caller, values)
+        if operation_name in _LARGE_ANSWERS:
+            return await asyncio.to_thread(codec.answer, model, output)
+        return codec.answer(model, output)
+
+    def _failed(self, codec: Codec, service: Service, operation: str, error: Exception, request_id: str) -> Response:
         """Turn an exception into an answer; what nobody foresaw is logged and answered with a 500."""
         if isinstance(error, RequestError):
             refusal = error
@@ -201,19 +230,46 @@ class Gateway:
                 "request.crashed", operation=operation, request_id=request_id, reason=repr(error), exc_info=not expected
             )
             refusal = service_error("An error occurred and the request cannot be processed.")
-        return CODECS[service.protocol].error(service, refusal, request_id)
+        return codec.error(service, refusal, request_id)
+
+    async def _send_chunks(
+        self, send: Send, receive: Receive, response: Response, chunks: AsyncGenerator[bytes, None], request_id: str
+    ) -> None:
+        """Send an answer chunk by chunk, to its end or until the caller goes away."""
+        headers = [(b"x-amzn-requestid", request_id.encode()), *response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        sending = asyncio.ensure_future(_send_each(send, chunks))
+        leaving = asyncio.ensure_future(_wait_disconnect(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            sending.cancel()
+            [failure, _] = await asyncio.gather(sending, leaving, return_exceptions=True)
+        if isinstance(failure, Exception):
+            # The caller finds the connection cut: there is no other way left to say it.
+            self._log.error("request.crashed", request_id=request_id, reason=repr(failure), exc_info=failure)
+            raise failure
 
 
 async def _parse(
     codec: Codec, model: OperationModel, request: Request, labels: dict[str, str]
 ) -> dict[str, Any]:  # Any: model values
     """Parse and check the input, in a thread where that takes long enough to make others wait."""
-    if len(request.body) > _LARGE_BODY:
-        values = await asyncio.to_thread(codec.parse, model, request, labels)
-    else:
+
+    def parsed() -> dict[str, Any]:  # Any: model values
         values = codec.parse(model, request, labels)
-    check_input(model, values)
-    return values
+        check_input(model, values)
+        return values
+
+    return await asyncio.to_thread(parsed) if len(request.body) > _LARGE_BODY else parsed()
+
+
+def _codec(service: Service, request: Request) -> Codec:
+    """Return the codec that the caller speaks."""
+    if service.protocol == "json" and (request.header("content-type") or "").lower().startswith(CBOR):
+        return _AWS_CBOR
+    return CODECS[service.protocol]
 
 
 def _with_body(request: Request, body: bytes) -> Request:
@@ -235,6 +291,18 @@ async def _send(send: Send, response: Response, request_id: str) -> None:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _send_each(send: Send, chunks: AsyncGenerator[bytes, None]) -> None:
+    async with contextlib.aclosing(chunks):
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _wait_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _other_scope(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +42,12 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer. Content-Length is added when it is sent."""
+    """One answer. Content-Length is added when it is sent; an answer in `chunks` has none, and no `body`."""
 
     status: int
     body: bytes = b""
     headers: tuple[Header, ...] = ()
+    chunks: AsyncGenerator[bytes, None] | None = None
 
 
 InternalHandler = Callable[[Request], Awaitable[Response]]

@@ -11,6 +11,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from eventrouter.api.http import Receive, Scope, Send
+
 HEAD_LIMIT_BYTES = 65_536
 HEAD_TIMEOUT_S = 30.0
 KEEP_ALIVE_S = 75
@@ -59,6 +61,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._completed = True
         super().on_message_complete()
 
+    def end_answer(self) -> None:
+        """End an answer that goes on, between two of its chunks: whoever sends it is told that the caller left."""
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn's types say
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            if cycle.chunked_encoding:
+                self.transport.write(b"0\r\n\r\n")
+            self.transport.close()
+
     def _end_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -69,8 +79,10 @@ class HttpServer:
     """Serves one ASGI application on one listening socket."""
 
     def __init__(self, application: Any) -> None:  # Any: uvicorn's own type of an ASGI application
+        self._application = application
         config = uvicorn.Config(
-            application,
+            self._answer,
+            interface="asgi3",
             http=BoundedProtocol,
             ws="none",
             proxy_headers=False,
@@ -95,11 +107,34 @@ class HttpServer:
             await self._task
 
     async def stop(self) -> None:
-        """Close the listener and every connection, and return when the server has ended."""
+        """Close the listener and every connection, and return when the server has ended.
+
+        An answer that goes on (an event stream) is complete as far as it has come. A caller whose answer has not
+        begun a moment later (a long poll) finds its connection cut.
+        """
         self._server.force_exit = True
+        for connection in self._connections():
+            connection.end_answer()
         self._server.is_stopping.set()
         if self._task is not None:
             await self._task
+        for connection in self._connections():
+            connection.transport.abort()
+        answering = list(self._server.server_state.tasks)
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
+
+    def _connections(self) -> list[BoundedProtocol]:
+        return [known for known in self._server.server_state.connections if isinstance(known, BoundedProtocol)]
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application. That the end of the server is the end of it too is no error to be logged."""
+        try:
+            await self._application(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._server.is_stopping.is_set():
+                raise
 
 
 class _Server(uvicorn.Server):

@@ -49,12 +49,15 @@ class SyncPlane:
         environments: Environments,
         metrics: Metrics,
         elsewhere: Elsewhere | None = None,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_begin` is asked once more when a call that may have waited for room has got it."""
         self._incarnation = incarnation
         self._slots = slots
         self._environments = environments
         self._metrics = metrics
         self._elsewhere = elsewhere
+        self._may_begin = may_begin
         self._finding: set[asyncio.Task[None]] = set()
         self._turns: dict[FunctionName, Turns] = {}
         self._draining = False
@@ -97,6 +100,12 @@ class SyncPlane:
                 answered.set_result(answer)
 
         def submit(lease: Lease) -> None:
+            if self._incarnation() != incarnation or not self._may_begin():
+                turns.fail()
+                lease.release()
+                end(Unavailable("this node lost its place while the call waited for room"))
+                return
+
             def done(run: Run) -> None:
                 turns.end(lease, run)
                 end(run)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from eventrouter.rules.limits import SYNC_REQUEST_BYTES
 
@@ -21,16 +22,14 @@ def cut(sizes: Iterable[int], *, limit: int, envelope: int) -> tuple[int, bool]:
     `sizes` are the bytes of the records in the event, `limit` is BatchSize, `envelope` the bytes of the event
     without them (`envelope_bytes`). `(0, True)`: the first record alone does not fit, so no event can carry it.
     """
-    room = INVOCATION_BYTES - envelope
-    count = 0
-    for size in sizes:
-        room -= size + (count > 0)  # and the comma before it
-        if room < 0:
-            return count, True
-        count += 1
-        if count == limit:
-            return count, True
-    return count, count > 0 and room == 0
+    room = INVOCATION_BYTES - envelope + 1  # a comma before each record but the first
+    wanted = list(islice(sizes, limit))
+    count = len(wanted)
+    total = sum(wanted) + count
+    while total > room:
+        count -= 1
+        total -= wanted[count] + 1
+    return count, count < len(wanted) or count == limit or (count > 0 and total == room)
 
 
 def due_in_ms(count: int, *, is_full: bool, waited_ms: int, window_s: int) -> int | None:

@@ -50,7 +50,7 @@ def read_response(
         state = _state(members) if in_window and not is_final else None
         failures = _failures(members, in_window=in_window) if reports_item_failures else ()
         index = _lowest(failures, identifiers)
-    except (_Malformed, msgspec.DecodeError, UnicodeDecodeError):
+    except (_Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BatchFailed()
     return BatchDone(state) if index is None else BatchFailedFrom(index, state)
 

@@ -12,8 +12,6 @@ INVOKE_ASYNC_REQUEST_BYTES: Final = 262_144
 INVOKE_BODY_BYTES: Final = 10_485_760
 """Invoke bodies above this are cut while they arrive ("much larger bodies are cut earlier", §1.5)."""
 CREATE_FUNCTION_REQUEST_BYTES: Final = 70_167_211
-PUT_RECORDS_BODY_BYTES: Final = 16_777_216
-"""10 MiB of records (§7.2), in base64 and with what is around them."""
 OTHER_REQUEST_BYTES: Final = 6_291_456
 """Bodies of operations that name no limit of their own."""
 CLIENT_CONTEXT_BYTES: Final = 3_583

@@ -39,7 +39,7 @@ class StartingPosition(enum.StrEnum):
 class EventSourceMapping:
     """One mapping of a stream to a function.
 
-    `function_arn` is shown, and invoked, as it was given. `is_enabled` is where a transition leads to. Times are in
+    The function is shown, and invoked, as it was given. `is_enabled` is where a transition leads to. Times are in
     the unit that their names end in; `revision` is the store's compare-and-set number (0: not stored yet).
     """
 

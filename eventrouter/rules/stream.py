@@ -82,6 +82,7 @@ class StreamConsumer:
 
     name: str
     created_at_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

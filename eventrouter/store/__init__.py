@@ -21,8 +21,9 @@ from eventrouter.store.lanes import Held, LaneChange, LaneLost, Lanes, StoredLan
 from eventrouter.store.logs import LogChunk, LogEvent, LogGroup, LogLine, LogPage, Logs, LogStream
 from eventrouter.store.mappings import Mappings
 from eventrouter.store.queues import Queues
+from eventrouter.store.shard_keys import ShardKeys
 from eventrouter.store.slots import Slots
-from eventrouter.store.streams import ShardClosed, ShardKeys, ShardLimits, ShardMissing, ShardPage, Stored, Streams
+from eventrouter.store.streams import ShardClosed, ShardLimits, ShardMissing, ShardPage, Stored, Streams
 from eventrouter.store.watch import Watch
 
 __all__ = [

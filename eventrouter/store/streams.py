@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from eventrouter.errors import StoreError, Unavailable
 from eventrouter.rules.stream import RecordId, Stream
 from eventrouter.store.catalogue import Catalogue
+from eventrouter.store.shard_keys import Backlog, ShardKeys
 from eventrouter.store.watch import Watch
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ NAME = "streams"
 PUT_BUDGET_S = 5.0
 BACKLOG_S = 0.1
 """How long reads of a backlog rely on what the script has seen of the shard."""
+
+Row = tuple[bytes, bytes, bytes]
+"""A record as it comes from Redis: its id as `ms-n`, partition key and data."""
 
 Record = tuple[RecordId, bytes, bytes]
 """A record: its id, partition key and data."""
@@ -61,43 +65,24 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardPage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Records in order: id, partition key, data.
+    """Records in order, as rows of id (`ms-n`), partition key, data.
 
     `is_end`: the shard is closed and nothing follows. `has_lost`: records after the position have expired.
     """
 
-    records: list[Record]
+    rows: list[Row]
     is_end: bool
     has_lost: bool
 
+    @property
+    def records(self) -> list[Record]:
+        """Return the rows with their ids read."""
+        return [(_read_id(text), key, data) for text, key, data in self.rows]
 
-class Backlog(NamedTuple):
-    """What a read has seen that left records behind.
-
-    `until` is how long it may be relied on (monotonic), `largest` the bytes of the largest record ever put.
-    """
-
-    until: float
-    largest: int
-    newest: RecordId
-
-
-class ShardKeys:
-    """The keys of one shard, and what was last seen there: the lease time, and a backlog."""
-
-    __slots__ = ("all", "backlog", "data", "ends", "generation", "lease", "meta", "new", "read", "stream")
-
-    def __init__(self, keys: Keys, stream: Stream, index: int) -> None:
-        self.stream = stream.name.key
-        self.generation = stream.generation
-        tag = f"s:{self.stream}:{self.generation}:{index}"
-        self.all = tuple(keys.of(tag, name) for name in ("clk", "d", "m", "new", "put:0", "put:1", "put:2"))
-        _, self.data, meta, self.new, *_ = self.all
-        self.meta = (meta,)
-        self.read = (meta, self.data)
-        self.ends = (meta, self.new)
-        self.lease: int | None = None
-        self.backlog: Backlog | None = None
+    @property
+    def last(self) -> RecordId:
+        """Return the id of the last record. Only of a page that has one."""
+        return _read_id(self.rows[-1][0])
 
 
 class Streams:
@@ -165,23 +150,27 @@ class Streams:
         lost before the first read, after `RecordId(0, 0)`. Raises ShardMissing, Unavailable.
         """
         if backlog := await self._read_backlog(shard, after, limit=limit, max_bytes=max_bytes, horizon_ms=horizon_ms):
-            return ShardPage(records=backlog, is_end=False, has_lost=False)
+            return ShardPage(rows=backlog, is_end=False, has_lost=False)
         args = (*after, limit, max_bytes, horizon_ms, self._clock.now_ms())
         answer = _present(await self._scripts.call("shard_read", shard.read, args), shard)
-        rows = iter(answer[6:])
-        records = [(_read_id(text), key, data) for text, key, data in zip(rows, rows, rows, strict=True)]
-        newest, is_end = RecordId(answer[3], answer[4]), answer[1] == 1
-        if not records and not is_end and newest > after:
+        fields = iter(answer[6:])
+        page = ShardPage(
+            rows=list(zip(fields, fields, fields, strict=True)),
+            is_end=answer[1] == 1,
+            has_lost=answer[2] == 1 and after > (0, 0),
+        )
+        newest = RecordId(answer[3], answer[4])
+        if not page.rows and not page.is_end and newest > after:
             # Everything after the position has expired: what is to be waited for is newer.
             self.watch.skip(shard, after, newest)
-        is_behind = bool(records) and records[-1][0] < newest
+        is_behind = bool(page.rows) and page.last < newest
         until = self._clock.monotonic() + BACKLOG_S
         shard.backlog = Backlog(until=until, largest=answer[5], newest=newest) if is_behind else None
-        return ShardPage(records=records, is_end=is_end, has_lost=answer[2] == 1 and after > (0, 0))
+        return page
 
     async def _read_backlog(
         self, shard: ShardKeys, after: RecordId, *, limit: int, max_bytes: int, horizon_ms: int
-    ) -> list[Record]:
+    ) -> list[Row]:
         """Read on where the script has just seen more than it gave; empty if it has to be asked again.
 
         The script's checks and bounds still hold then, and the plain command costs Redis a quarter of the script.
@@ -196,8 +185,9 @@ class Streams:
         ):
             return []
         page = await self._scripts.command("XRANGE", shard.data, f"({after.ms}-{after.n}", "+", "COUNT", limit)
-        records = [(_read_id(text), key, data) for text, (key, data) in page]
-        return records if len(page) == limit and records[-1][0] < backlog.newest else []
+        if len(page) < limit or _read_id(page[-1][0]) >= backlog.newest:
+            return []
+        return [(text, key, data) for text, (key, data) in page]
 
     async def last(self, shard: ShardKeys) -> RecordId | None:
         """Return the id of the newest record if it is retained. Raises ShardMissing, Unavailable."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventrouter.clock import Clock
     from eventrouter.store.connect import Lane, Scripts
     from eventrouter.store.keys import Keys
-    from eventrouter.store.streams import ShardKeys
+    from eventrouter.store.shard_keys import ShardKeys
 
 SHARD_PACE_S = 0.000_01
 """Least time from read to read, for each shard in it: so that busy shards do not make the many idle ones costly."""

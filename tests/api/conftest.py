@@ -33,14 +33,16 @@ from eventrouter.api.lambda_.invoke import InvokeDoor
 from eventrouter.api.lambda_.service import LambdaService
 from eventrouter.api.request_ids import RequestIds
 from eventrouter.clock import SystemClock
-from eventrouter.ports import Delivery
+from eventrouter.ports import Delivery, StreamSource
 from eventrouter.rules.function import Function, State, UpdateStatus
 from eventrouter.rules.invocation import Invocation
+from eventrouter.rules.mapping import EventSourceMapping, MappingState, StartingPosition
 from eventrouter.rules.names import FunctionName
 from eventrouter.rules.outcome import Run, RunStatus, Succeeded, Throttled
 from eventrouter.runtime.packages import Packages
 from eventrouter.settings import Settings
 from eventrouter.store import Store, open_store
+from tests.planes.listed_streams import ListedStreams, stream_arn
 
 T = TypeVar("T")
 REGION = "us-east-1"
@@ -79,7 +81,7 @@ class Planes:
     invocations: list[Invocation] = field(default_factory=list)
     events: list[Invocation] = field(default_factory=list)
     held: bool = False
-    """Leave deployments unfinished."""
+    """Leave deployments and mappings unfinished."""
     run: Callable[[Function, Invocation], Coroutine[Any, Any, Run | Throttled]] | None = None
     refuse_events: Exception | None = None
 
@@ -125,6 +127,34 @@ class PlanesByAccount:
         await self.store.functions.put(done, account_limit=1_000, minimum_unreserved=100)
 
 
+class ListedTables(ListedStreams):
+    """Streams of tables, which cannot be read from a time on."""
+
+    service = "dynamodb"
+    starting_positions = frozenset({StartingPosition.LATEST, StartingPosition.TRIM_HORIZON})
+
+
+class TransitionsByAccount:
+    """What finishes the mappings of all tests: at once, unless the test holds it."""
+
+    def __init__(self, planes: PlanesByAccount) -> None:
+        self._planes = planes
+
+    async def begin(self, mapping: EventSourceMapping) -> None:
+        if not self._planes.of[mapping.account].held:
+            await self.finish(mapping.uuid)
+
+    async def finish(self, uuid: str) -> None:
+        catalogue = self._planes.store.mappings.catalogue
+        mapping = catalogue.get(uuid)
+        assert mapping is not None
+        if mapping.state is MappingState.DELETING:
+            await catalogue.delete(mapping)
+        else:
+            state = MappingState.ENABLED if mapping.is_enabled else MappingState.DISABLED
+            await catalogue.put(replace(mapping, state=state))
+
+
 class PlainTarget:
     """A target whose resources exist unless their name says `missing`."""
 
@@ -161,6 +191,10 @@ class Door:
     def __init__(self, data_dir: Path) -> None:
         self.loop = asyncio.new_event_loop()
         self.planes = PlanesByAccount()
+        self.transitions = TransitionsByAccount(self.planes)
+        self.streams = ListedStreams(SystemClock())
+        self.tables = ListedTables(SystemClock())
+        self.sources: dict[str, StreamSource] = {"kinesis": self.streams, "dynamodb": self.tables}
         self.packages = Packages(data_dir / "packages", _no_peers)
         self.gateway: Gateway
         self._server: uvicorn.Server
@@ -207,10 +241,12 @@ class Door:
             store=store,
             packages=self.packages,
             deployments=self.planes,
+            transitions=self.transitions,
             settings=settings,
             clock=clock,
             random=random,
             targets={"sqs": PlainTarget("sqs"), "lambda": PlainTarget("lambda")},
+            sources=self.sources,
         )
         invoke = InvokeDoor(
             functions=store.functions, sync=self.planes, events=self.planes, settings=settings, clock=clock
@@ -281,6 +317,12 @@ class Account:
 
     def queue(self, name: str = "q") -> str:
         return f"arn:aws:sqs:{REGION}:{self.id}:{name}"
+
+    def stream(self, name: str = "s") -> str:
+        """Make a stream of one shard; return its ARN."""
+        arn = stream_arn(name, account=self.id, region=REGION)
+        self.door.streams.create(arn)
+        return arn
 
     def create(self, name: str = "f", **members: Any) -> dict[str, Any]:
         """Create a function through boto3."""

@@ -221,6 +221,15 @@ def test_timestamps_are_read_in_every_format(text: str) -> None:
     assert parse_timestamp(text) == 1_767_225_600
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400, float("nan"), float("inf"), "nan", "-inf", "1e300"])
+def test_a_timestamp_is_within_the_calendar(value: Any) -> None:
+    operation = service_model("kinesis").operation("GetShardIterator").input
+    assert operation is not None
+    with pytest.raises(RequestError) as refusal:
+        from_json(operation, {"Timestamp": value})
+    assert refusal.value.code == "SerializationException"
+
+
 def test_timestamps_are_written_in_their_shape_s_format() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
 

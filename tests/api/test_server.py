@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -114,3 +115,55 @@ def test_the_second_head_of_a_connection_is_bounded_too(monkeypatch: pytest.Monk
             assert await reader.read() == b""
 
     asyncio.run(main())
+
+
+async def what_is_left(application: Any, begun: bytes | asyncio.Event) -> bytes:
+    """Ask, stop the server once the answer has `begun` with these bytes or so said, and return what then comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        http = HttpServer(application)
+        await http.start(listener)
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        async with asyncio.timeout(DEADLINE_S):
+            writer.write(post(b""))
+            await (begun.wait() if isinstance(begun, asyncio.Event) else reader.readuntil(begun))
+            await http.stop()
+            try:
+                return await reader.read()
+            except ConnectionResetError:
+                return b""
+            finally:
+                writer.close()
+                with contextlib.suppress(ConnectionResetError):
+                    await writer.wait_closed()
+
+
+def test_an_answer_that_goes_on_is_complete_when_the_server_stops(caplog: pytest.LogCaptureFixture) -> None:
+    left = []
+
+    async def go_on(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        left.append((await receive())["type"])
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(what_is_left(go_on, b"first\r\n")) == b"0\r\n\r\n"
+    assert left == ["http.disconnect"]
+    assert caplog.records == []
+
+
+def test_a_caller_still_waiting_when_the_server_stops_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    ended = []
+    begun = asyncio.Event()
+
+    async def think(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(scope["path"])
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(what_is_left(think, begun)) == b""
+    assert ended == ["/"]
+    assert caplog.records == []

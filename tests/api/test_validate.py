@@ -8,6 +8,7 @@ import pytest
 
 from eventrouter.api.protocol.models import Shape, service_model
 from eventrouter.api.protocol.validate import check, render
+from eventrouter.api.protocol.values import from_json
 from eventrouter.errors import RequestError
 
 ROLE = "arn:aws:iam::123456789012:role/r"
@@ -100,3 +101,25 @@ def test_the_second_layer_s_constraints_can_be_left_to_it() -> None:
     check(shape("CreateFunction"), values, ignore=frozenset({("runtime", "enum")}))
     with pytest.raises(RequestError):
         check(shape("CreateFunction"), values)
+
+
+def test_a_refusal_is_short_however_large_the_request() -> None:
+    put = service_model("kinesis").operation("PutRecords").input
+    assert put is not None
+    body = {"Records": [{}] * 500_000, "StreamName": "x" * 1_000_000}
+    values = from_json(put, body)
+    with pytest.raises(RequestError) as caught:
+        check(put, values)
+
+    assert len(values["Records"]) == 501  # enough to know that they are too many
+    assert len(caught.value.message) < 100_000
+    assert caught.value.message.startswith(
+        "100 validation errors detected: Value at 'records' failed to satisfy constraint: "
+        "Member must have length less than or equal to 500; Value null at 'records.1.member.data'"
+    )
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    assert render("x" * 20_000) == "'" + "x" * 16_384 + "...'"
+    assert render(["ab"] * 10_000).startswith("'[ab, ab, ")
+    assert len(render([{"k": "v" * 9}] * 10_000)) == 16_384 + 5

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from eventrouter.errors import RuntimeFault
+from eventrouter.errors import RuntimeFault, Unavailable
+from eventrouter.planes.sync import SyncPlane
 from eventrouter.rules.outcome import FunctionFailed, Run, Succeeded, Throttled, ThrottleReason
 from eventrouter.testing.inprocess import InProcessLease
 from tests.planes.test_events import in_a_world
-from tests.planes.world import World
+from tests.planes.world import INCARNATION, World
 
 pytestmark = pytest.mark.integration
 
@@ -105,6 +106,41 @@ def test_a_call_whose_environment_cannot_start_gives_its_slot_back() -> None:
         with pytest.raises(RuntimeFault):
             await world.sync.invoke(function, world.invocation(function))
         await world.store.slots.drained()
+        await world.assert_settled()
+
+    in_a_world(scenario)
+
+
+def test_a_call_does_not_begin_where_its_node_lost_its_place_while_it_waited_for_room() -> None:
+    async def scenario(world: World) -> None:
+        may_begin = True
+        begun: list[object] = []
+        sync = SyncPlane(
+            incarnation=lambda: INCARNATION,
+            slots=world.store.slots,
+            environments=world.environments,
+            metrics=world.metrics,
+            may_begin=lambda: may_begin,
+        )
+
+        async def handler(event: Any, invocation: Any) -> None:
+            begun.append(event)
+            await world.clock.sleep(5)
+
+        function = await world.function(handler, timeout_s=60)
+        world.environments.limit = 1
+        running = asyncio.create_task(sync.invoke(function, world.invocation(function, 1)))
+        await world.clock.sleep(1)
+        waiting = asyncio.create_task(sync.invoke(function, world.invocation(function, 2)))
+        await world.clock.sleep(1)
+        may_begin = False
+
+        assert isinstance(await running, Run)
+        with pytest.raises(Unavailable):
+            await waiting
+        await world.store.slots.drained()
+
+        assert begun == [1]
         await world.assert_settled()
 
     in_a_world(scenario)

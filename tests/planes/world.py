@@ -72,6 +72,7 @@ class World:
     metrics: Metrics
     sync: SyncPlane
     events: EventPlane
+    destinations: DestinationPlane
     target: KeptTarget
     ids: Callable[[], UUID]
     loops: Loops
@@ -202,6 +203,7 @@ async def a_world(
                 metrics=metrics,
                 sync=sync,
                 events=events,
+                destinations=destinations,
                 target=target,
                 ids=new_id,
                 loops=loops,

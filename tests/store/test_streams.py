@@ -165,7 +165,7 @@ def test_an_empty_closed_shard_is_at_its_end_and_closed_after_where_it_was_opene
 
         assert await world.store.streams.last(shard) is None
         assert await world.store.streams.close_shard(shard) == (5, 3)
-        assert await read(world, shard) == ShardPage(records=[], is_end=True, has_lost=False)
+        assert await read(world, shard) == ShardPage(rows=[], is_end=True, has_lost=False)
 
     server.run(scenario)
 
@@ -186,7 +186,7 @@ def test_a_backlog_is_read_as_it_stands_while_others_put_close_and_remove(server
         assert (data_of(page), page.is_end, page.records[-1][0]) == ([b"8", b"9", b"10"], True, end)
         await read(world, shard, limit=2)
         await world.store.streams.trim(shard, first.ms + 1_000_000)
-        assert await read(world, shard, first, limit=2) == ShardPage(records=[], is_end=True, has_lost=True)
+        assert await read(world, shard, first, limit=2) == ShardPage(rows=[], is_end=True, has_lost=True)
         await world.store.streams.remove_shard(shard)
         with pytest.raises(ShardMissing):
             await read(world, shard, first, limit=2)

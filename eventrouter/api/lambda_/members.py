@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from eventrouter.api.lambda_.mapping_members import MAPPING_MEMBERS
 from eventrouter.api.registry import Applied, Entry, Members, NotApplicable, Refused
 
 _API = "tests/api/"
@@ -198,6 +199,7 @@ MEMBERS: Final[Members] = {
     "UntagResource": {"Resource": _TAGS, "TagKeys": _TAGS},
     "ListTags": {"Resource": _TAGS},
     "GetFunctionCodeSigningConfig": {"FunctionName": _NAME},
+    **MAPPING_MEMBERS,
     "Invoke": {
         "FunctionName": _NAMES,
         "Qualifier": _NAMES,

@@ -13,15 +13,17 @@ from eventrouter.api.lambda_.account import Account
 from eventrouter.api.lambda_.concurrency import Concurrency
 from eventrouter.api.lambda_.configurations import Configurations
 from eventrouter.api.lambda_.event_invoke import EventInvokeConfigs
+from eventrouter.api.lambda_.event_source_mappings import EventSourceMappings
 from eventrouter.api.lambda_.functions import FunctionOperations
 from eventrouter.api.lambda_.guard import guarded
+from eventrouter.api.lambda_.mapping_writes import MappingWrites, Transitions
 from eventrouter.api.lambda_.members import MEMBERS
 from eventrouter.api.lambda_.tags import Tags
 from eventrouter.api.lambda_.targets import TargetCheck
 from eventrouter.api.lambda_.writes import Deployer, FunctionWrites
 from eventrouter.api.request_ids import RequestIds
 from eventrouter.clock import Clock
-from eventrouter.ports import ServiceApi, Target
+from eventrouter.ports import ServiceApi, StreamSource, Target
 from eventrouter.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class LambdaService:
-    """Builds the Lambda API on a store, a package cache and the plane that finishes deployments."""
+    """Builds the Lambda API on a store, a package cache, and the planes that finish deployments and mappings.
+
+    `targets` and `sources` map an ARN's service to what delivers or reads there; they may be filled in later.
+    """
 
     def __init__(
         self,
@@ -38,30 +43,38 @@ class LambdaService:
         store: Store,
         packages: Packages,
         deployments: Deployer,
+        transitions: Transitions,
         settings: Settings,
         clock: Clock,
         random: Random,
         targets: Mapping[str, Target],
+        sources: Mapping[str, StreamSource],
     ) -> None:
+        ids = RequestIds(random)
         writes = FunctionWrites(
             functions=store.functions,
             deployments=deployments,
             clock=clock,
-            revision_ids=RequestIds(random),
+            revision_ids=ids,
             account_limit=settings.account_concurrency,
         )
+        mapping_writes = MappingWrites(mappings=store.mappings, transitions=transitions, clock=clock, new_uuid=ids)
         check = TargetCheck(targets)
         functions = FunctionOperations(functions=store.functions, writes=writes, packages=packages, targets=check)
         configurations = Configurations(functions=store.functions, writes=writes, targets=check)
         concurrency = Concurrency(functions=store.functions, writes=writes)
         event_invoke = EventInvokeConfigs(functions=store.functions, writes=writes, targets=check)
-        tags = Tags(functions=store.functions, writes=writes)
+        mappings = EventSourceMappings(
+            mappings=store.mappings, functions=store.functions, writes=mapping_writes, sources=sources, targets=check
+        )
+        tags = Tags(functions=store.functions, writes=writes, mapping_writes=mapping_writes)
         account = Account(functions=store.functions, account_limit=settings.account_concurrency)
         operations = {
             **functions.operations(),
             **configurations.operations(),
             **concurrency.operations(),
             **event_invoke.operations(),
+            **mappings.operations(),
             **tags.operations(),
             **account.operations(),
         }

@@ -13,6 +13,8 @@ from eventrouter.ports import Target
 _DEAD_LETTER_SERVICES = ("sqs", "sns")
 _DESTINATION_SERVICES = ("sqs", "sns", "lambda", "events")
 _ON_FAILURE_ONLY = ("s3",)
+_BATCH_SERVICES = ("sqs", "sns", "s3", "lambda")
+"""Where records of batches that were given up may go; Lambda is more than AWS allows a stream (§4.3)."""
 
 
 class TargetCheck:
@@ -51,6 +53,18 @@ class TargetCheck:
                 raise invalid("You can't specify the function as a destination for itself.")
             if arn.endswith(".fifo") or not await self._targets[service].exists(arn):
                 raise invalid(f"The destination ARN {arn} is invalid.")
+
+    async def check_batch_destination(self, arn: str, own_arn: str) -> None:
+        """Raise RequestError unless `arn` can take the records of a mapping's failed batches, and is not `own_arn`."""
+        service = _service_of(arn)
+        if service not in _BATCH_SERVICES:
+            raise invalid(f"The provided destination config {_rendered(None, arn)} is invalid.")
+        if service not in self._targets:
+            raise invalid(f"The destination ARN {arn} is invalid: eventrouter serves no {service} yet.")
+        if service == "lambda" and _function_arn(arn) == own_arn:
+            raise invalid("You can't specify the function as a destination for itself.")
+        if arn.endswith(".fifo") or not await self._targets[service].exists(arn):
+            raise invalid(f"The destination ARN {arn} is invalid.")
 
 
 def _service_of(arn: str) -> str:

@@ -48,6 +48,10 @@ _KINDS = {
 }
 
 
+_ENUMS_IN_TEXTS: Mapping[str, tuple[str, ...]] = {"EventSourcePosition": ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")}
+"""Enumerations that AWS's texts list in another order than the model. Source: lambda-semantics §4.4."""
+
+
 class Location(enum.StrEnum):
     """Where a member travels."""
 
@@ -76,6 +80,7 @@ class Shape:
     pattern_text: str = ""
     enum: tuple[str, ...] = ()
     timestamp_format: str | None = None
+    is_event_stream: bool = False
 
     def __hash__(self) -> int:
         return id(self)
@@ -198,8 +203,9 @@ class Service:
             maximum=metadata.get("max"),
             pattern=compile_pattern(pattern) if pattern else None,
             pattern_text=pattern,
-            enum=tuple(metadata.get("enum", ())),
+            enum=_ENUMS_IN_TEXTS.get(raw.name) or tuple(metadata.get("enum", ())),
             timestamp_format=raw.serialization.get("timestampFormat"),
+            is_event_stream=bool(raw.serialization.get("eventstream")),
         )
         self._shapes[raw.name] = shape
         if kind is Kind.STRUCTURE:

@@ -6,6 +6,7 @@ Source: lambda-semantics §0 (two validation layers, constraint phrases, rendere
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from eventrouter.api.protocol.models import Kind, Shape
@@ -13,6 +14,12 @@ from eventrouter.errors import RequestError
 
 NOT_NULL = "Member must not be null"
 _SCALARS = frozenset({Kind.STRING, Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, Kind.BLOB, Kind.TIMESTAMP})
+_MEASURED_BY_LENGTH = frozenset({Kind.STRING, Kind.BLOB, Kind.LIST, Kind.MAP})
+_MEASURED_BY_VALUE = frozenset({Kind.INTEGER, Kind.FLOAT})
+MOST_PROBLEMS = 100
+RENDERED_CHARACTERS = 16_384
+"""A refusal lists this many problems and shows this much of a value at most, however large the request."""
+
 Values = Mapping[str, Any]
 
 
@@ -22,7 +29,8 @@ def check(shape: Shape, values: Values, *, ignore: frozenset[tuple[str, str]] = 
     `ignore` names (path, constraint) pairs that AWS leaves to its second layer, such as
     `("functionName", "length")` or `("runtime", "enum")`.
     """
-    problems = [text for path, constraint, text in _structure(shape, values, "") if (path, constraint) not in ignore]
+    found = _structure(shape, values, "")
+    problems = list(islice((text for path, kind, text in found if (path, kind) not in ignore), MOST_PROBLEMS))
     if problems:
         raise RequestError("ValidationException", detected(problems), status=400, fault=None)
 
@@ -38,23 +46,48 @@ def failed(value: object, path: str, constraint: str) -> str:
     return f"Value {render(value)} at '{path}' failed to satisfy constraint: {constraint}"
 
 
+def _failed_whole(shape: Shape, value: object, path: str, constraint: str) -> str:
+    """Word a problem of a value that may be a list of records: those are not shown (§7.4)."""
+    item = shape.item
+    if item is not None and any(member.shape.kind is Kind.BLOB for member in item.members.values()):
+        return f"Value at '{path}' failed to satisfy constraint: {constraint}"
+    return failed(value, path, constraint)
+
+
 def render(value: object) -> str:
     """Render a value as AWS quotes it: lists `'[a, b]'`, maps `'{k=v}'`, null bare."""
-    return "null" if value is None else f"'{_plain(value)}'"
-
-
-def _plain(value: object) -> str:
     if value is None:
         return "null"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={_plain(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_plain(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
-    return str(value)
+    text, left = [], RENDERED_CHARACTERS
+    for part in _plain(value):
+        text.append(part[:left])
+        left -= len(part)
+        if left < 0:
+            text.append("...")
+            break
+    return f"'{''.join(text)}'"
+
+
+def _plain(value: object) -> Iterator[str]:
+    """Yield a value's text part by part, so that no more of it is made than is shown."""
+    if value is None:
+        yield "null"
+    elif isinstance(value, Mapping):
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{', ' if number else '{'}{key}="
+            yield from _plain(item)
+        yield "}" if value else "{}"
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield ", " if number else "["
+            yield from _plain(item)
+        yield "]" if value else "[]"
+    elif isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, bytes):
+        yield f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
+    else:
+        yield str(value)
 
 
 def camel(name: str) -> str:
@@ -68,13 +101,13 @@ Problem = tuple[str, str, str]
 
 def _structure(shape: Shape, values: Values, prefix: str) -> Iterator[Problem]:
     for name, member in shape.members.items():
-        path = f"{prefix}{camel(name)}"
         value = values.get(name)
         if value is None:
             if member.required:
+                path = f"{prefix}{camel(name)}"
                 yield path, "required", failed(None, path, NOT_NULL)
-        else:
-            yield from _value(member.shape, value, path)
+        elif member.shape.kind not in _SCALARS or _broken(member.shape, value):
+            yield from _value(member.shape, value, f"{prefix}{camel(name)}")
 
 
 def _value(shape: Shape, value: Any, path: str) -> Iterator[Problem]:  # Any: JSON of any depth
@@ -82,7 +115,7 @@ def _value(shape: Shape, value: Any, path: str) -> Iterator[Problem]:  # Any: JS
         yield path, "required", failed(None, path, NOT_NULL)
         return
     for constraint, phrase in _broken(shape, value):
-        yield path, constraint, failed(value, path, phrase)
+        yield path, constraint, _failed_whole(shape, value, path, phrase)
     if shape.kind is Kind.STRUCTURE:
         yield from _structure(shape, value, f"{path}.")
     elif shape.kind is Kind.LIST and shape.item is not None:
@@ -109,32 +142,34 @@ def _items(item_shape: Shape, items: list[Any], path: str) -> Iterator[Problem]:
 
 
 def _any_broken(shape: Shape, value: object) -> bool:
-    return value is None or next(_broken(shape, value), None) is not None
+    return value is None or bool(_broken(shape, value))
 
 
-def _broken(shape: Shape, value: Any) -> Iterator[tuple[str, str]]:  # Any: measured by its shape's kind
-    """Yield what `value` itself breaks, its parts left out."""
+def _broken(shape: Shape, value: Any) -> list[tuple[str, str]]:  # Any: measured by its shape's kind
+    """Return what `value` itself breaks, its parts left out: constraints and phrases."""
     kind = shape.kind
-    if kind in (Kind.INTEGER, Kind.FLOAT):
-        size, measure, constraint = value, "value", "value"
-    elif kind in (Kind.STRING, Kind.BLOB, Kind.LIST, Kind.MAP):
-        size, measure, constraint = len(value), "length", "length"
+    found: list[tuple[str, str]] = []
+    if kind in _MEASURED_BY_LENGTH:
+        size, measure = len(value), "length"
+    elif kind in _MEASURED_BY_VALUE:
+        size, measure = value, "value"
     else:
-        return
+        return found
     if shape.maximum is not None and size > shape.maximum:
-        yield constraint, f"Member must have {measure} less than or equal to {_number(shape.maximum)}"
+        found.append((measure, f"Member must have {measure} less than or equal to {_number(shape.maximum)}"))
     if shape.minimum is not None and size < shape.minimum:
-        yield constraint, f"Member must have {measure} greater than or equal to {_number(shape.minimum)}"
+        found.append((measure, f"Member must have {measure} greater than or equal to {_number(shape.minimum)}"))
     if shape.pattern is not None and shape.pattern.fullmatch(value) is None:
-        yield "pattern", f"Member must satisfy regular expression pattern: {shape.pattern_text}"
+        found.append(("pattern", f"Member must satisfy regular expression pattern: {shape.pattern_text}"))
     if shape.enum and value not in shape.enum:
-        yield "enum", f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
+        found.append(("enum", f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"))
+    return found
 
 
 def _all_phrases(shape: Shape) -> str:
     """List every constraint of a shape: what AWS says when an element breaks any of them."""
     phrases = []
-    measure = "value" if shape.kind in (Kind.INTEGER, Kind.FLOAT) else "length"
+    measure = "value" if shape.kind in _MEASURED_BY_VALUE else "length"
     if shape.maximum is not None:
         phrases.append(f"Member must have {measure} less than or equal to {_number(shape.maximum)}")
     if shape.minimum is not None:

@@ -1,13 +1,15 @@
-"""JSON to model values and back: types checked, blobs decoded, timestamps in the format of their shape."""
+"""JSON and CBOR to model values and back: types checked, blobs decoded, timestamps in the format of their shape."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
+from eventrouter.api.protocol.cbor import timestamp
 from eventrouter.api.protocol.models import Kind, Location, Shape
 from eventrouter.errors import RequestError
 
@@ -27,8 +29,12 @@ _JAVA_NAMES = {
     Kind.BLOB: "Blob",
     Kind.TIMESTAMP: "Timestamp",
 }
+_LARGEST_FLOAT = sys.float_info.max
 MAX_DEPTH = 64
 """Deeper input than any model's is refused before it can exhaust the stack."""
+
+LATEST_TIMESTAMP_S = 253_402_300_799
+"""The end of the year 9999: calendars know no later time. None is further before 1970 either."""
 
 
 def _mismatch(shape: Shape, value: object) -> RequestError:
@@ -48,9 +54,15 @@ def from_json(shape: Shape, value: Any, depth: int = 0) -> Any:  # Any: JSON in,
 
     Blobs become bytes, timestamps epoch seconds. Raises RequestError (SerializationException) on a wrong type.
     """
+    kind = shape.kind
+    if type(value) is str:  # the commonest first: a request may hold thousands
+        if kind is Kind.STRING:
+            return value
+        if kind is Kind.BLOB:
+            return _decode_blob(value)
     if depth > MAX_DEPTH:
         raise RequestError("SerializationException", "The request is nested too deeply.", status=400, fault=None)
-    match shape.kind:
+    match kind:
         case Kind.STRUCTURE if isinstance(value, dict):
             return {
                 name: from_json(member.shape, value[member.wire_name], depth + 1)
@@ -59,6 +71,8 @@ def from_json(shape: Shape, value: Any, depth: int = 0) -> Any:  # Any: JSON in,
             }
         case Kind.LIST if isinstance(value, list) and shape.item is not None:
             item = shape.item
+            if shape.maximum is not None:
+                value = value[: int(shape.maximum) + 1]  # one too many is enough to be refused
             return [None if entry is None else from_json(item, entry, depth + 1) for entry in value]
         case Kind.MAP if isinstance(value, dict) and shape.value is not None:
             item = shape.value
@@ -77,13 +91,15 @@ def _scalar(shape: Shape, value: Any) -> Any:  # Any: JSON in, model values out
             return str(value)
         case Kind.INTEGER if is_number and abs(value) < 2**63:
             return int(value)
-        case Kind.FLOAT if is_number:
+        case Kind.FLOAT if is_number and abs(value) <= _LARGEST_FLOAT:
             return float(value)
         case Kind.BOOLEAN if isinstance(value, bool):
             return value
         case Kind.BLOB if isinstance(value, str):
             return _decode_blob(value)
-        case Kind.TIMESTAMP if is_number:
+        case Kind.BLOB if isinstance(value, bytes):  # CBOR has bytes
+            return value
+        case Kind.TIMESTAMP if is_number and abs(value) <= LATEST_TIMESTAMP_S:
             return float(value)
         case Kind.TIMESTAMP if isinstance(value, str):
             return parse_timestamp(value)
@@ -128,9 +144,11 @@ def parse_timestamp(text: str) -> float:
     """Read epoch seconds, ISO 8601 or RFC 822. Raises RequestError (SerializationException)."""
     for read in (float, _from_iso, _from_rfc822):
         try:
-            return read(text)
+            seconds = read(text)
         except (ValueError, TypeError, OverflowError):
             continue
+        if abs(seconds) <= LATEST_TIMESTAMP_S:
+            return seconds
     raise RequestError("SerializationException", f"{text!r} is not a timestamp.", status=400, fault=None)
 
 
@@ -173,6 +191,28 @@ def to_json(shape: Shape, value: Any) -> Any:  # Any: model values in, JSON out
             return base64.b64encode(value).decode("ascii")
         case Kind.TIMESTAMP:
             return format_timestamp(_seconds(value), shape.timestamp_format or "unixTimestamp")
+    return value
+
+
+def to_cbor(shape: Shape, value: Any) -> Any:  # Any: model values in, what CBOR can hold out
+    """Turn a model value into what CBOR carries: as `to_json`, but for bytes and timestamps."""
+    match shape.kind:
+        case Kind.STRUCTURE:
+            return {
+                member.wire_name: to_cbor(member.shape, value[name])
+                for name, member in shape.members.items()
+                if member.location is Location.BODY and value.get(name) is not None
+            }
+        case Kind.LIST if shape.item is not None:
+            item = shape.item
+            return [to_cbor(item, entry) for entry in value]
+        case Kind.MAP if shape.value is not None:
+            item = shape.value
+            return {key: to_cbor(item, entry) for key, entry in value.items()}
+        case Kind.TIMESTAMP:
+            return timestamp(_seconds(value))
+        case Kind.STRING:
+            return str(value)  # of an enumeration's member too
     return value
 
 
