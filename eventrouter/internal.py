@@ -9,10 +9,12 @@ from urllib.parse import unquote
 
 from eventrouter import __version__
 from eventrouter.api.http import InternalHandler, Request, Response, json_response, text_response
+from eventrouter.clock import Clock
+from eventrouter.internal_mappings import MAPPINGS_PATH, MappingRoutes
 from eventrouter.metrics import Metrics
 from eventrouter.peers import HEALTH_PATH, PACKAGES_PATH
 from eventrouter.planes.membership import Membership
-from eventrouter.ports import ServiceApi
+from eventrouter.ports import ServiceApi, StreamSource
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.packages import Packages
@@ -29,6 +31,7 @@ class ShownNode(Protocol):
     """What these paths show of a node."""
 
     settings: Settings
+    clock: Clock
     metrics: Metrics
     store: Store
     packages: Packages
@@ -36,6 +39,7 @@ class ShownNode(Protocol):
     membership: Membership
     server: str
     services: Mapping[str, ServiceApi]
+    sources: Mapping[str, StreamSource]
 
     @property
     def is_ready(self) -> bool: ...
@@ -48,6 +52,12 @@ class ShownNode(Protocol):
 def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
     """Return the node's own paths and what answers each."""
     routes = _InternalRoutes(node)
+    mappings = MappingRoutes(
+        store=node.store,
+        sources=node.sources,
+        clock=node.clock,
+        incarnation=lambda: node.membership.incarnation,
+    )
     return {
         "/healthz": routes.healthz,
         "/readyz": routes.readyz,
@@ -61,6 +71,7 @@ def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
         "/_eventrouter/environments": routes.environments,
         PACKAGES_PATH: routes.package,
         FUNCTIONS_PATH: routes.function,
+        MAPPINGS_PATH: mappings.answer,
     }
 
 

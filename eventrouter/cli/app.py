@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, str] = {
     "invoke": "eventrouter.cli.invoke:invoke",
     "logs": "eventrouter.cli.logs:logs",
     "functions": "eventrouter.cli.functions:functions",
+    "mappings": "eventrouter.cli.mappings:mappings",
+    "streams": "eventrouter.cli.streams:streams",
     "dlq": "eventrouter.cli.dlq:dlq",
     "filters": "eventrouter.cli.filters:filters",
     "doctor": "eventrouter.cli.doctor:doctor",

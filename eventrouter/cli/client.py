@@ -17,6 +17,7 @@ from eventrouter.clock import SystemClock
 from eventrouter.errors import EventRouterError
 
 FUNCTIONS = "/2015-03-31/functions"
+EVENT_SOURCE_MAPPINGS = "/2015-03-31/event-source-mappings"
 DEFAULT_TIMEOUT_S = 930.0
 """A function may run for 900 s; the rest is for waiting in line."""
 

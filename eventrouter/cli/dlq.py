@@ -1,4 +1,4 @@
-"""`eventrouter dlq`: where failed events end, and how many are there."""
+"""`eventrouter dlq`: where failed events and batches end, and how many are there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from eventrouter.cli.client import FUNCTIONS, NodeClient, Refused
+from eventrouter.cli.client import EVENT_SOURCE_MAPPINGS, FUNCTIONS, NodeClient, Refused
 from eventrouter.cli.options import node_options
 from eventrouter.cli.output import print_json, print_table
 
@@ -48,7 +48,7 @@ def ls(url: str | None, as_json: bool) -> None:
 
 
 def _targets(client: NodeClient) -> dict[str, set[str]]:
-    """Return every target that takes failed events, with the functions that name it and as what."""
+    """Return every target that takes what failed, with the functions that name it and as what."""
     found: dict[str, set[str]] = defaultdict(set)
     for function in client.pages(FUNCTIONS, "Functions"):
         name = function["FunctionName"]
@@ -58,6 +58,11 @@ def _targets(client: NodeClient) -> dict[str, set[str]]:
         for config in client.pages(path, "FunctionEventInvokeConfigs"):
             if arn := config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
                 found[arn].add(f"{name} (on failure)")
+    for mapping in client.pages(EVENT_SOURCE_MAPPINGS, "EventSourceMappings"):
+        if arn := mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
+            name = mapping["FunctionArn"].split(":")[6]
+            source = mapping["EventSourceArn"].split(":", 5)[5]
+            found[arn].add(f"{name} (on failure of {source})")
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 from eventrouter import __version__
 from eventrouter.cli import main
 from eventrouter.cli.client import NodeClient
+from tests.adapters.dynamodb_streams import Stream, StreamsServer
 from tests.cli.dev_node import RUNTIME, DevNode
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -241,6 +242,32 @@ def test_functions_outlive_the_node_and_show_in_the_next_banner(tmp_path):
         assert second.stop() == 0
 
 
+def test_the_banner_tells_what_feeds_which_function_and_what_nothing_here_reads(tmp_path):
+    with StreamsServer() as server:
+        table = server.make("orders").replace("eu-west-1", "us-east-1")
+        server.streams[table] = Stream(table, [])
+        first = DevNode(tmp_path / "data", environment={"EVENTROUTER_DYNAMODB_STREAMS_ENDPOINT": server.url})
+        first.create("kept", ECHO, tmp_path)
+        client = NodeClient(first.url)
+        made = {"StreamName": "clicks", "ShardCount": 4}
+        client.call("kinesis", "Kinesis_20131202.CreateStream", made, version="1.1")
+        client.close()
+        for arn in ("arn:aws:kinesis:us-east-1:000000000000:stream/clicks", table):
+            mapping = {"FunctionName": "kept", "EventSourceArn": arn, "StartingPosition": "TRIM_HORIZON"}
+            first.request("POST", "/2015-03-31/event-source-mappings", {**mapping, "Enabled": arn == table})
+        assert first.stop() == 0
+
+    second = DevNode(tmp_path / "data")
+    second.stop()
+
+    [line] = [line for line in second.banner if line.startswith("  mappings ")]
+    assert line.split(maxsplit=2)[1] == "2"
+    assert "clicks[4 shards] -> kept (Disabled)" in line
+    assert "dynamodb orders -> kept" in line
+    [line] = [line for line in second.banner if line.startswith("  not applied 1 ")]
+    assert "no adapter here reads dynamodb streams" in line
+
+
 def test_files_that_are_not_read_are_named_and_the_banner_can_be_json(tmp_path):
     (tmp_path / "template.yaml").write_text("Resources: {}\n")
 
@@ -250,6 +277,7 @@ def test_files_that_are_not_read_are_named_and_the_banner_can_be_json(tmp_path):
     banner = json.loads(node.banner[0])
     assert banner["url"] == node.url
     assert banner["functions"] == []
+    assert banner["mappings"] == []
     assert any("template.yaml is not read by this release" in note for note in banner["notes"])
     assert node.banner[-1] == "Ready."
 
