@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.accounts import Account, Notes
-from tests.e2e.nodes import NodeProcess, shared_folder
+from tests.e2e.nodes import NodeProcess, shared_folder, wait_until
+from tests.e2e.streams import Aged, Bench, a_bench
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder as conformance."""
+    """Mark everything in this folder as conformance; what waits for records to age comes last."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.conformance)
+    items.sort(key=lambda item: "aged" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,28 @@ def patient_account(patient_node: NodeProcess) -> Iterator[Account]:
 def notes() -> Iterator[Notes]:
     with shared_folder() as folder:
         yield Notes(folder)
+
+
+@pytest.fixture(scope="session")
+def ageing(node: NodeProcess) -> Iterator[Aged]:
+    """Put a record at the first test with streams, for the last one: it has aged meanwhile."""
+    with a_bench(node.url) as bench:
+        stream = bench.stream()
+        [sequence] = stream.put("old")
+        yield Aged(bench, stream, sequence)
+
+
+@pytest.fixture
+def aged(ageing: Aged) -> Aged:
+    """Return that stream once its record is over the lowest maximum age that a mapping may have."""
+    [record] = ageing.stream.records()
+    due_at = record["ApproximateArrivalTimestamp"].timestamp() + 60
+    wait_until("its record to be old", lambda: time.time() > due_at, seconds=65)
+    return ageing
+
+
+@pytest.fixture
+def bench(node: NodeProcess, ageing: Aged) -> Iterator[Bench]:
+    """An account with streams that no other test uses."""
+    with a_bench(node.url) as bench:
+        yield bench

@@ -63,3 +63,38 @@ def test_the_ledger_sample_writes_one_line_a_run(deployed: Account, notes: Notes
 
     assert sent == list(itertools.repeat(None, 3))
     assert notes.lines("ledger") == ["e0", "e1", "e2"]
+
+
+def test_the_readings_sample_has_its_broken_reading_parked_and_takes_the_others(
+    deployed: Account, notes: Notes
+) -> None:
+    kinesis = deployed.client("kinesis")
+    kinesis.create_stream(StreamName="readings", ShardCount=1)
+    celsius = {number: None if number == 3 else 20.5 for number in range(1, 9)}
+    data = [
+        json.dumps({"number": number, "celsius": value, "notes": f"{notes.path}/readings"})
+        for number, value in celsius.items()
+    ]
+    put = kinesis.put_records(
+        StreamName="readings", Records=[{"Data": each, "PartitionKey": f"p{at}"} for at, each in enumerate(data)]
+    )
+    queue = deployed.sqs.get_queue_url(QueueName="readings-parked")["QueueUrl"]
+    asked = deployed.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    stream = kinesis.describe_stream_summary(StreamName="readings")["StreamDescriptionSummary"]["StreamARN"]
+
+    deployed.lambda_.create_event_source_mapping(
+        EventSourceArn=stream,
+        FunctionName="readings",
+        StartingPosition="TRIM_HORIZON",
+        BisectBatchOnFunctionError=True,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": asked["Attributes"]["QueueArn"]}},
+    )
+
+    (message,) = deployed.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=15)["Messages"]
+    parked = json.loads(message["Body"])["KinesisBatchInfo"]
+    assert (parked["batchSize"], parked["startSequenceNumber"]) == (1, put["Records"][2]["SequenceNumber"])
+    wait_until("the last half", lambda: len(notes.lines("readings")) == 7)
+    tries = [(note["numbers"], note["isWell"]) for note in map(json.loads, notes.lines("readings"))]
+    halves = [([1, 2, 3, 4, 5, 6, 7, 8], False), ([1, 2, 3, 4], False), ([1, 2], True), ([3, 4], False)]
+    assert tries == [*halves, ([3], False), ([4], True), ([5, 6, 7, 8], True)]
