@@ -19,7 +19,17 @@ from bench.measure import FULL, QUICK, Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHMARKS = ("sync_http", "async_drain", "cold_start", "idle", "runtime")
+BENCHMARKS = (
+    "sync_http",
+    "async_drain",
+    "stream_drain",
+    "stream_latency",
+    "put_records",
+    "idle_shards",
+    "cold_start",
+    "idle",
+    "runtime",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

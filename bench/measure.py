@@ -13,13 +13,14 @@ class Effort:
 
     rounds: int
     events: int
+    records: int
     wrk_seconds: int
     fresh_functions: int
     idle_seconds: float
 
 
-FULL = Effort(rounds=5, events=20_000, wrk_seconds=4, fresh_functions=20, idle_seconds=4.0)
-QUICK = Effort(rounds=1, events=4_000, wrk_seconds=2, fresh_functions=5, idle_seconds=2.0)
+FULL = Effort(rounds=5, events=20_000, records=200_000, wrk_seconds=4, fresh_functions=20, idle_seconds=4.0)
+QUICK = Effort(rounds=1, events=4_000, records=40_000, wrk_seconds=2, fresh_functions=5, idle_seconds=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

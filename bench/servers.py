@@ -89,6 +89,18 @@ class BenchNode:
             self.call("PUT", f"/2017-10-31/functions/{name}/concurrency", limit)
         self.child.wait_until(f"active {name}", lambda: self._is_active(name), seconds=20, poll_s=0.005)
 
+    def kinesis(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Make one call of the Kinesis API and return its answer's members."""
+        return self.json_call(f"Kinesis_20131202.{operation}", body)
+
+    def json_call(self, target: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Make one call of a service that speaks JSON 1.1, unsigned, and return its answer's members."""
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        request = urllib.request.Request(self.url, data=json.dumps(body).encode(), method="POST", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else {}
+
     def delete_function(self, name: str) -> None:
         self.call("DELETE", f"/2015-03-31/functions/{name}")
 
