@@ -19,6 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from handlers.demo_stage import HERE, DevNode, Narrator, Template, client, stopping, wait_for
+from handlers.demo_stream import StreamChapter
 
 RETRY_BASE_S = 1
 BACKLOG = 300
@@ -123,6 +124,9 @@ class Demo:
         kept = [status for status, _ in results] == [200, 429] and reason in results[1][1]
         tell.promise("one runs, the other is told 429 and why", holds=kept)
 
+    def stream(self) -> None:
+        StreamChapter(self._node.url, self._folder, self._tell).tell_all()
+
     def power_cut(self) -> None:
         tell = self._tell
         tell.chapter("kill -9 of the node in the middle of queued events")
@@ -145,7 +149,8 @@ class Demo:
         lines = _lines(ledger)
         tell.promise(f"all {BACKLOG} events processed, none lost", holds=set(lines) == expected)
         again = len(lines) - len(set(lines))
-        tell.say(f"{again} ran once more, because the kill came between their run and its note in the store")
+        why = ", because the kill came between their run and its note in the store" if again else ""
+        tell.say(f"{again or 'none'} ran once more{why}")
 
     def _invoke(self, name: str, event: dict[str, Any]) -> tuple[dict[str, Any], float]:
         began = time.perf_counter()
@@ -189,6 +194,7 @@ def main() -> int:
             demo.function_error()
             demo.retries()
             demo.throttle()
+            demo.stream()
             demo.power_cut()
     narrator.chapter(f"{'BROKEN PROMISES' if narrator.broken else 'All promises kept'}, {narrator.elapsed_s:.0f} s")
     for text in narrator.broken:

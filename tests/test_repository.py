@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eventrouter import __version__
+from eventrouter import __version__, emulator_variables
 from eventrouter.cli.app import COMMANDS, root
 from eventrouter.cli.reference import commands, rewritten, settings_table
 from eventrouter.settings import Settings
@@ -107,6 +108,39 @@ def test_every_command_can_be_had_as_json():
 
 def test_every_setting_says_what_it_is():
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_table_of_the_emulators_variables_is_the_code():
+    table = (ROOT / "docs/configuration.md").read_text().partition("## Variables of the local emulators")[2]
+    told = set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE))
+    rows = re.findall(r"^\| ([A-Z_, ]+) \|", emulator_variables.__doc__, re.MULTILINE)
+
+    assert told == {name for row in rows for name in row.split(", ")}
+    for name in told:
+        found, _ = emulator_variables.read_emulator_variables({name: "debug" if name == "LS_LOG" else "1"})
+        assert found, name
+
+
+def test_every_command_line_of_the_documents_can_be_given():
+    """Parsed, not run: the names of commands, the number of arguments, options and their values."""
+    lines = [(path, line) for path in documents() for line in console_lines(path.read_text())]
+    assert lines
+    for path, line in lines:
+        name, *arguments = shlex.split(re.split(r" [|<>&] | && ", line)[0], comments=True)[1:]
+        command = root.get_command(None, name)
+        assert command is not None, (path, line)
+        if (subcommands := getattr(command, "commands", None)) is not None:
+            command = subcommands[arguments.pop(0)]
+        command.make_context(name, arguments)
+
+
+def console_lines(text):
+    """Return the command lines of ours in the console blocks of a document."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", "").splitlines()
+    lines = [re.split(r" && ", line.removeprefix("$ "))[-1] for line in lines if line.startswith("$ ")]
+    lines = [re.sub(r"^([A-Z_]+=\S+ )+", "", line) for line in lines]
+    return [line for line in lines if line.startswith("eventrouter ")]
 
 
 def test_links_between_documents_lead_somewhere():
