@@ -1,4 +1,4 @@
-"""The node's own paths about stream mappings: how far each shard is, and moving its position.
+"""The node's own paths about mappings: how far each shard of a stream is, and moving its position.
 
 `GET /_eventrouter/mappings/<uuid>`; `POST` with a JSON object to `.../rewind` (`to`: a sequence number, an ISO 8601
 time or seconds since 1970; `shard`) and to `.../unblock` (`skip`: true; `shard`), while the mapping is Disabled.
@@ -18,7 +18,7 @@ from eventrouter.api.http import Request, Response, json_response
 from eventrouter.clock import Clock
 from eventrouter.errors import AdapterError
 from eventrouter.planes.shard_moves import FromSequence, NoSuchPlace, NotDisabled, ShardMoves, SinceTime
-from eventrouter.planes.shard_progress import ProgressReader
+from eventrouter.planes.shard_progress import MappingProgress, ProgressReader
 from eventrouter.ports import SourceGone, StreamSource
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.store import Store
@@ -57,6 +57,8 @@ class MappingRoutes:
         mapping = self._mappings.catalogue.get(uuid)
         if mapping is None:
             return _refusal(404, "ResourceNotFoundException", f"no mapping {uuid}")
+        if action and mapping.is_queue:
+            return _refusal(400, "BadRequest", "a queue has no positions: there is nothing to rewind or to skip")
         try:
             return json_response(200, await act(mapping, request.body))
         except NotDisabled as error:
@@ -67,7 +69,7 @@ class MappingRoutes:
             return _refusal(502, "StreamNotRead", f"the stream could not be asked: {error}")
 
     async def _show(self, mapping: EventSourceMapping, body: bytes) -> dict[str, Any]:
-        progress = await self._progress.read(mapping)
+        progress = MappingProgress(problem=None, shards=()) if mapping.is_queue else await self._progress.read(mapping)
         [result] = await self._mappings.results([mapping.uuid])
         return {
             "uuid": mapping.uuid,

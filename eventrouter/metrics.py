@@ -46,8 +46,22 @@ class ShardMetrics(NamedTuple):
     blocked_s: Counter
 
 
+class QueueMetrics(NamedTuple):
+    """The children of one queue mapping, looked up once. Ours: CloudWatch's are for those that ask for them."""
+
+    pollers: Gauge
+    received: Counter
+    filtered: Counter
+    invoked: Counter
+    failed: Counter
+    deleted: Counter
+    batches: Counter
+    failed_batches: Counter
+    not_run: Counter
+
+
 class MappingMetrics(NamedTuple):
-    """CloudWatch's metrics of one event source mapping, for those that ask for them (MetricsConfig)."""
+    """CloudWatch's metrics of one stream mapping, for those that ask for them (MetricsConfig)."""
 
     polled: Counter
     filtered_out: Counter
@@ -55,6 +69,16 @@ class MappingMetrics(NamedTuple):
     failed_invoke: Counter
     dropped: Counter
     on_failure_delivered: Counter
+
+
+class MessageMetrics(NamedTuple):
+    """CloudWatch's metrics of one queue mapping, for those that ask for them. All but the last are those of streams."""
+
+    polled: Counter
+    filtered_out: Counter
+    invoked: Counter
+    failed_invoke: Counter
+    deleted: Counter
 
 
 class Metrics:
@@ -76,6 +100,22 @@ class Metrics:
             counter("DestinationDeliveryFailures", "Failed tries to deliver to a destination."),
             gauge("IteratorAge", "Milliseconds from the arrival of a batch's last record to its being sent."),
         )
+        self._add_mappings()
+        registry = self.registry
+        self.fenced = Counter("eventrouter_fenced", "Results discarded: the claim had passed on.", registry=registry)
+        self.logs_dropped = Counter("eventrouter_log_lines_dropped", "Log lines not stored.", registry=registry)
+        self.loop_failures = Counter(
+            "eventrouter_loop_failures", "Turns of a background loop that failed.", ["loop"], registry=registry
+        )
+        self.loop_age = Gauge(
+            "eventrouter_loop_age_seconds", "Time since a loop's last good turn.", ["loop"], registry=registry
+        )
+        self.of = cache(self._of)
+        self.of_mapping = cache(self._of_mapping)
+        self.of_messages = cache(self._of_messages)
+
+    def _add_mappings(self) -> None:
+        """Add what is counted of event source mappings."""
         shard = ["EventSourceMappingUUID", "shard"]
         self._shards = ShardMetrics(
             self._gauge("mapping_iterator_age_milliseconds", "IteratorAge by mapping and shard.", shard),
@@ -98,17 +138,24 @@ class Metrics:
             self._counter("DroppedEventCount", "Records given up that no destination was told of.", mapping),
             self._counter("OnFailureDestinationDeliveredEventCount", "Records that destinations know of.", mapping),
         )
-        registry = self.registry
-        self.fenced = Counter("eventrouter_fenced", "Results discarded: the claim had passed on.", registry=registry)
-        self.logs_dropped = Counter("eventrouter_log_lines_dropped", "Log lines not stored.", registry=registry)
-        self.loop_failures = Counter(
-            "eventrouter_loop_failures", "Turns of a background loop that failed.", ["loop"], registry=registry
+        self._messages = MessageMetrics(
+            self._mappings.polled,
+            self._mappings.filtered_out,
+            self._mappings.invoked,
+            self._mappings.failed_invoke,
+            self._counter("DeletedEventCount", "Messages deleted from their queue because they are done.", mapping),
         )
-        self.loop_age = Gauge(
-            "eventrouter_loop_age_seconds", "Time since a loop's last good turn.", ["loop"], registry=registry
+        self._queues = QueueMetrics(
+            self._gauge("mapping_pollers", "Pollers of a queue mapping on this node, busy ones included.", mapping),
+            self._counter("mapping_messages_received", "Messages received.", mapping),
+            self._counter("mapping_messages_filtered", "Messages that no filter let through, deleted.", mapping),
+            self._counter("mapping_messages_invoked", "Messages sent to the function, again at each try.", mapping),
+            self._counter("mapping_messages_failed", "Messages that failed, left to their visibility.", mapping),
+            self._counter("mapping_messages_deleted", "Messages deleted because they are done.", mapping),
+            self._counter("mapping_message_batches", "Batches sent to the function, again at each try.", mapping),
+            self._counter("mapping_message_batches_failed", "Tries of batches of which something failed.", mapping),
+            self._counter("mapping_message_batches_not_run", "Tries of batches that found no place to run.", mapping),
         )
-        self.of = cache(self._of)
-        self.of_mapping = cache(self._of_mapping)
 
     def render(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
@@ -129,10 +176,25 @@ class Metrics:
         for family in self._shards:
             family.remove(uuid, shard)
 
+    def of_queue(self, uuid: str) -> QueueMetrics:
+        """Return the metrics of one queue mapping; `forget_queue` ends them."""
+        children = (family.labels(uuid) for family in self._queues)
+        return QueueMetrics(*children)  # type: ignore[arg-type]  # as above
+
+    def forget_queue(self, uuid: str) -> None:
+        """Stop showing a queue mapping that this node works off no more."""
+        for family in self._queues:
+            family.remove(uuid)
+
     def _of_mapping(self, uuid: str) -> MappingMetrics:
-        """Return CloudWatch's metrics of one mapping."""
+        """Return CloudWatch's metrics of one stream mapping."""
         children = (family.labels(uuid) for family in self._mappings)
         return MappingMetrics(*children)
+
+    def _of_messages(self, uuid: str) -> MessageMetrics:
+        """Return CloudWatch's metrics of one queue mapping."""
+        children = (family.labels(uuid) for family in self._messages)
+        return MessageMetrics(*children)
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ("FunctionName",)) -> Counter:
         return Counter(f"eventrouter_{name}", text, labels, registry=self.registry)

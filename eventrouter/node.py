@@ -29,6 +29,8 @@ from eventrouter.errors import ConfigError, StoreError
 from eventrouter.internal import internal_routes
 from eventrouter.logging import get_logger
 from eventrouter.metrics import Metrics
+from eventrouter.node_jobs import build_move_tasks
+from eventrouter.node_mappings import MappingPlanes
 from eventrouter.peers import Peers, is_isolated
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.deployments import Deployments
@@ -40,14 +42,10 @@ from eventrouter.planes.hot_reload import HotReload
 from eventrouter.planes.intake import IntakeGuard
 from eventrouter.planes.log_shipper import LogShipper
 from eventrouter.planes.loops import Loops
-from eventrouter.planes.mapping_results import MappingResults
-from eventrouter.planes.mappings import MappingTransitions
 from eventrouter.planes.membership import Membership
 from eventrouter.planes.observer import RunRecorder
-from eventrouter.planes.shard_parts import WorkerParts
-from eventrouter.planes.streams import StreamPlane
 from eventrouter.planes.sync import SyncPlane
-from eventrouter.ports import Adapter, AdapterContext, ServiceApi, StreamSource, Target
+from eventrouter.ports import Adapter, AdapterContext, QueueSource, ServiceApi, StreamSource, Target
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.facts import NodeFacts
@@ -75,9 +73,10 @@ class Node:
     gateway: Gateway
     sync: SyncPlane
     events: EventPlane
-    streams: StreamPlane
+    mappings: MappingPlanes
     services: Mapping[str, ServiceApi]
     sources: Mapping[str, StreamSource]
+    queues: Mapping[str, QueueSource]
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, random: Random | None = None) -> None:
         self.settings = settings
@@ -152,15 +151,28 @@ class Node:
         )
         self.store.functions.on_change(self._function_changed)
         await self._join(data_dir)
-        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=self.store))
+        moves = await self._stack.enter_async_context(
+            build_move_tasks(
+                settings=settings,
+                redis_url=self._redis_url,
+                host=self.membership.incarnation.partition("-")[0],
+                store=self.store,
+                loops=self._loops,
+                clock=clock,
+                random=self._random,
+                log=self.log,
+            )
+        )
+        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=self.store, moves=moves))
         targets: dict[str, Target] = {target.service: target for adapter in adapters for target in adapter.targets}
         sources = self.sources = {source.service: source for adapter in adapters for source in adapter.streams}
+        queues = self.queues = {source.service: source for adapter in adapters for source in adapter.queues}
         await self._start_synchronous()
         destinations = await self._start_asynchronous(targets)
         targets["lambda"] = FunctionTarget(functions=self.store.functions, events=self.events)
-        transitions = await self._start_streams(sources, destinations)
+        await self._start_mappings(sources, queues, destinations)
         deployments = await self._start_upkeep(adapters)
-        self._build_door(deployments, transitions, adapters, targets, sources)
+        self._build_door(deployments, adapters, targets)
         await self._serve(listener)
 
     async def _open_store(self, data_dir: DataDir) -> None:
@@ -171,6 +183,7 @@ class Node:
                 EmbeddedValkey(data_dir.path / "valkey", settings.durability)
             )
             url = valkey.url
+        self._redis_url = url
         client = make_client(url)
         try:
             facts = self._server_facts = await read_facts(client)
@@ -298,53 +311,29 @@ class Node:
         )
         return destinations
 
-    async def _start_streams(
-        self, sources: Mapping[str, StreamSource], destinations: DestinationPlane
-    ) -> MappingTransitions:
-        """Start what reads `sources`; return what brings mappings from state to state."""
-        clock, store, metrics, log = self.clock, self.store, self.metrics, self.log
-        transitions = await self._stack.enter_async_context(
-            MappingTransitions(
-                mappings=store.mappings,
-                lanes=store.lanes,
+    async def _start_mappings(
+        self,
+        sources: Mapping[str, StreamSource],
+        queues: Mapping[str, QueueSource],
+        destinations: DestinationPlane,
+    ) -> None:
+        """Start what works off event source mappings."""
+        self.mappings = await self._stack.enter_async_context(
+            MappingPlanes(
+                settings=self.settings,
+                store=self.store,
                 sources=sources,
-                hosts=store.hosts,
+                queues=queues,
+                environments=self.runtime,
+                membership=self.membership,
                 loops=self._loops,
-                clock=clock,
-                log=log,
+                clock=self.clock,
+                metrics=self.metrics,
+                log=self.log,
+                new_id=self._new_id,
+                on_deliveries_due=destinations.wake,
             )
         )
-        # A batch runs where its shard is owned: when this node is buried, nothing of it may run elsewhere.
-        sync = SyncPlane(
-            incarnation=self._incarnation,
-            slots=store.slots,
-            environments=self.runtime,
-            metrics=metrics,
-            may_begin=lambda: self.membership.may_take_work and not parts.is_draining,
-        )
-        store.functions.on_change(sync.function_changed)
-        parts = WorkerParts(
-            incarnation=self._incarnation,
-            sources=sources,
-            lanes=store.lanes,
-            hosts=store.hosts,
-            functions=store.functions,
-            events=store.events,
-            sync=sync,
-            results=MappingResults(store.mappings),
-            clock=clock,
-            metrics=metrics,
-            log=log,
-            new_id=self._new_id,
-            may_take_work=lambda: self.membership.may_take_work,
-            max_backoff_ms=round(self.settings.mapping_max_backoff_s * 1_000),
-            on_deliveries_due=destinations.wake,
-        )
-        self.streams = StreamPlane(mappings=store.mappings, loops=self._loops, parts=parts)
-        self.membership.on_look(self.streams.see)
-        self._loops.start("streams-watch", store.streams.watch.turn)
-        await self._stack.enter_async_context(self.streams)
-        return transitions
 
     async def _start_upkeep(self, adapters: Sequence[Adapter]) -> Deployments:
         """Start what looks after functions, memory and the adapters' own matters; return what finishes deployments."""
@@ -372,10 +361,8 @@ class Node:
     def _build_door(
         self,
         deployments: Deployments,
-        transitions: MappingTransitions,
         adapters: Sequence[Adapter],
         targets: Mapping[str, Target],
-        sources: Mapping[str, StreamSource],
     ) -> None:
         """Build the APIs, ours and the adapters'."""
         settings, clock, store = self.settings, self.clock, self.store
@@ -383,12 +370,13 @@ class Node:
             store=store,
             packages=self.packages,
             deployments=deployments,
-            transitions=transitions,
+            transitions=self.mappings.transitions,
             settings=settings,
             clock=clock,
             random=self._random,
             targets=targets,
-            sources=sources,
+            sources=self.sources,
+            queues=self.queues,
         )
         self.services = {"lambda": lambda_.api, **{api.service: api for adapter in adapters for api in adapter.apis}}
         self.gateway = Gateway(
@@ -396,7 +384,10 @@ class Node:
             hot_invoke=InvokeDoor(
                 functions=store.functions, sync=self.sync, events=self.events, settings=settings, clock=clock
             ),
-            internal=internal_routes(self),
+            internal={
+                **internal_routes(self),
+                **{path: handler for adapter in adapters for path, handler in adapter.routes.items()},
+            },
             settings=settings,
             request_ids=self._ids,
             log=self.log,
@@ -438,7 +429,7 @@ class Node:
         """
         self.sync.stop_taking()
         self.events.stop_claiming()
-        self.streams.stop_reading()
+        self.mappings.stop_taking()
         self.dispatch.stop_taking()
         finished = asyncio.create_task(self._wait_finished(), name="drain")
         hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
@@ -453,9 +444,10 @@ class Node:
             await finished
 
     async def _wait_finished(self) -> None:
+        await self.membership.announce_draining()
         await self.sync.wait_quiet()
         await self.dispatch.wait_quiet()
-        await self.streams.drain()
+        await self.mappings.drain()
         await self.events.drain()
         await self.store.slots.drained()
 

@@ -15,6 +15,7 @@ import msgspec
 from eventrouter.errors import EventRouterError
 
 if TYPE_CHECKING:
+    from eventrouter.api.http import InternalHandler
     from eventrouter.clock import Clock
     from eventrouter.rules.function import Function
     from eventrouter.rules.invocation import Invocation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from eventrouter.rules.outcome import Run
     from eventrouter.settings import Settings
     from eventrouter.store import Store
+    from eventrouter.store.queues import MoveTask, QueueName
 
 
 class Lease(Protocol):
@@ -83,6 +85,8 @@ class Caller:
     region: str
     request_id: str
     base_url: str = "http://127.0.0.1:4566"
+    leaves: Callable[[], Awaitable[object]] | None = None
+    """Returns when the caller has gone: for operations that wait, and would then answer nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +237,80 @@ class StreamSource(Protocol):
         ...
 
 
+class QueueMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One message that was handed out, hidden from everybody else for a while.
+
+    `id` is what functions report failures by. `receipt` proves this receive, as text that only the source reads.
+    Messages of one `group` keep their order; it is empty where there is none. `event` is the message as it stands in
+    the Lambda event's `Records`, as JSON.
+    """
+
+    id: str
+    receipt: str
+    group: str = ""
+    sent_at_ms: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTraits:
+    """What mappings must know of a queue: for how long a message is hidden, and whether groups keep their order."""
+
+    visibility_ms: int
+    is_fifo: bool = False
+
+
+class QueueSource(Protocol):
+    """Queues that event source mappings work off: what an adapter must give to be their source.
+
+    A message that was received is hidden until its visibility ends, and comes back by itself unless it is deleted.
+    Every method that names a queue raises SourceGone if it does not exist, and AdapterError if it could not be asked.
+    """
+
+    service: str
+    """The ARN's service part, such as `sqs`."""
+    data_key: str
+    """What filter patterns call the payload of a message (lambda-semantics §4.10)."""
+    receive_limit: int
+    """How many messages one receive gives at most."""
+
+    def filterable(self, event: bytes) -> Mapping[str, Any]:
+        """Return what filter patterns see of a message: its payload, decoded if it is a JSON object or array, else as
+        text. `data_key` is missing if it is not text either.
+        """
+        ...
+
+    async def traits(self, arn: str) -> QueueTraits:
+        """Return the queue's traits, as they are now."""
+        ...
+
+    async def receive(
+        self, arn: str, *, limit: int, visibility_ms: int, owner: str, has_window: bool
+    ) -> Sequence[QueueMessage]:
+        """Take up to `limit` messages, without waiting, and hide them for `visibility_ms`.
+
+        Of a FIFO queue: nothing of a group of which anything is hidden, and each group in order. `owner` is this
+        node's incarnation: when the node dies, its messages come back at once. `has_window`: the mapping has a batch
+        window, which shows in the event (lambda-semantics §4.11).
+        """
+        ...
+
+    async def wait(self, arn: str) -> None:
+        """Return when there may be something to receive; early returns are harmless.
+
+        A source that cannot know lets its poll interval pass.
+        """
+        ...
+
+    async def delete(self, arn: str, receipts: Sequence[str]) -> int:
+        """Delete messages for good; return how many are gone. One that somebody else has received since stays."""
+        ...
+
+    async def change_visibility(self, arn: str, receipts: Sequence[str], visibility_ms: int) -> None:
+        """Hide messages for `visibility_ms` from now on; 0 gives them back. Those not held stay as they are."""
+        ...
+
+
 Operation = Callable[[Caller, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """One operation of an AWS service: the caller and the parsed input members in, the output members out.
 
@@ -252,6 +330,14 @@ class ServiceApi:
     members: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+class MoveTasks(Protocol):
+    """Works off the tasks that move messages from queue to queue, in the background."""
+
+    async def begin(self, source: QueueName, task: MoveTask) -> None:
+        """Work off a task that has just been stored. A call that is lost only delays: the store knows every task."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterContext:
     """What an adapter may use."""
@@ -259,17 +345,21 @@ class AdapterContext:
     settings: Settings
     clock: Clock
     store: Store
+    moves: MoveTasks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """What an adapter brings: APIs to serve, targets to deliver to, streams to read, each optional.
+    """What an adapter brings: APIs to serve, targets to deliver to, streams and queues to read, each optional.
 
     `loops` are turns that the node makes in the background, by name; a turn returns the seconds until the next.
+    `routes` are paths of the node's own that the adapter answers, outside of AWS's APIs.
     """
 
     name: str
     apis: tuple[ServiceApi, ...] = ()
     targets: tuple[Target, ...] = ()
     streams: tuple[StreamSource, ...] = ()
+    queues: tuple[QueueSource, ...] = ()
     loops: Mapping[str, Callable[[], Awaitable[float]]] = field(default_factory=dict)
+    routes: Mapping[str, InternalHandler] = field(default_factory=dict)

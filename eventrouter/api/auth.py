@@ -16,6 +16,11 @@ _CACHE_LIMIT = 4_096
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,8}(?:-[a-z]+)*-[0-9]{1,2}")
 _SERVICE = re.compile(r"[a-z0-9-]{1,64}")
+_HOST = re.compile(
+    rb"(?:kinesis|lambda|logs|queue|sqs)\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})\..+"
+    rb"|([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})\.queue\..+"
+)
+"""The host of a service, which names its region: behind the service, or in front of it as queue URLs once did."""
 _HEADER_CREDENTIAL = re.compile(rb"Credential=([^,\s]+)")
 _QUERY_CREDENTIAL = re.compile(rb"(?:^|&)X-Amz-Credential=([^&]+)")
 
@@ -37,7 +42,10 @@ class Callers:
         self._seen: dict[bytes, Signature] = {}
 
     def read(self, headers: Mapping[bytes, bytes], query: bytes) -> Signature:
-        """Return who signed: from the Authorization header, or from a presigned URL's query."""
+        """Return who signed: from the Authorization header, or from a presigned URL's query.
+
+        Who signs nothing calls the region that the host names, if it names one.
+        """
         authorization = headers.get(b"authorization")
         if authorization is not None:
             start = authorization.find(b"Credential=")
@@ -49,7 +57,10 @@ class Callers:
         elif b"X-Amz-Credential" in query:
             match = _QUERY_CREDENTIAL.search(query)
         else:
-            return self._anonymous
+            host = _HOST.fullmatch(headers.get(b"host", b""))
+            if host is None:
+                return self._anonymous
+            return Signature(account=DEFAULT_ACCOUNT, region=(host[1] or host[2]).decode())
         return self._anonymous if match is None else self._remember(match[1])
 
     def _remember(self, credential: bytes) -> Signature:

@@ -3,7 +3,7 @@
 It finds the service and operation, reads the body within its limit, has the protocol's codec parse and check the
 input, calls the operation and writes its answer. Invoke takes a shorter way through (`lambda_.invoke`).
 A caller that disconnects does not stop what it asked for: operations run to their end. Only answers that go on
-(event streams) end with their caller.
+(event streams) end with their caller, and receives that still wait for a message, which nobody would get.
 Source: lambda-semantics §0, §1.1, §1.3, §7.1, §8.1.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from eventrouter.api.protocol.aws_json import CBOR, AwsCbor, AwsJson, TargetRout
 from eventrouter.api.protocol.codec import Codec
 from eventrouter.api.protocol.constraints import check_input
 from eventrouter.api.protocol.models import OperationModel, Service, service_model
+from eventrouter.api.protocol.query import QueryRouter, QueryXml, find_action, no_action
 from eventrouter.api.protocol.rest_json import PathRouter, RestJson
 from eventrouter.api.refusals import operation_not_served, service_not_served
 from eventrouter.errors import EventRouterError, IntakeRefused, NodeDead, RequestError, RuntimeFault, Unavailable
@@ -80,6 +82,7 @@ class Gateway:
         models = [service_model(name) for name in services]
         self._paths = PathRouter(model for model in models if model.protocol == "rest-json")
         self._targets = TargetRouter(model for model in models if model.protocol == "json")
+        self._queries = QueryRouter(models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,7 +141,10 @@ class Gateway:
             return await self._call(*found, {}, request, receive, signature, request_id)
         route = self._paths.find(request.method, request.path, request.query)
         if route is None:
-            return service_not_served(request, signature.service, request_id, __version__)
+            service = self._queries.find(request, signature.service)
+            if service is None:
+                return service_not_served(request, signature.service, request_id, __version__)
+            return await self._call_query(service, request, receive, signature, request_id)
         return await self._call(route.service, route.operation, route.labels, request, receive, signature, request_id)
 
     def _internal_handler(self, path: str) -> InternalHandler | None:
@@ -179,7 +185,24 @@ class Gateway:
             if service_name == "lambda" and operation_name == "InvokeAsync":
                 label = quote(labels["FunctionName"]).encode()
                 return await self._invoke_door.invoke_async(label, request.body, signature, request_id)
-            return await self._run(codec, service, operation_name, labels, request, signature, request_id)
+            return await self._run(codec, service, operation_name, labels, request, receive, signature, request_id)
+        except Disconnected:
+            raise
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+            return self._failed(codec, service, operation_name, error, request_id)
+
+    async def _call_query(
+        self, service: Service, request: Request, receive: Receive, signature: Signature, request_id: str
+    ) -> Response:
+        """Answer a request of the query protocol, which names its operation in the URL or in the body."""
+        codec = QueryXml(request_id)
+        operation_name = ""
+        try:
+            request = _with_body(request, await read_body(receive, request.headers, limits.OTHER_REQUEST_BYTES))
+            operation_name = find_action(service, request) or ""
+            if not operation_name:
+                return no_action()
+            return await self._run(codec, service, operation_name, {}, request, receive, signature, request_id)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
@@ -192,6 +215,7 @@ class Gateway:
         operation_name: str,
         labels: dict[str, str],
         request: Request,
+        receive: Receive,
         signature: Signature,
         request_id: str,
     ) -> Response:
@@ -202,7 +226,11 @@ class Gateway:
         model = service.operation(operation_name)
         values = await _parse(codec, model, request, labels)
         caller = Caller(
-            account=signature.account, region=signature.region, request_id=request_id, base_url=request.base_url
+            account=signature.account,
+            region=signature.region,
+            request_id=request_id,
+            base_url=request.base_url,
+            leaves=partial(_wait_disconnect, receive),
         )
         output = await operation(caller, values)
         if operation_name in _LARGE_ANSWERS:

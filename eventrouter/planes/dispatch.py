@@ -105,7 +105,8 @@ class Dispatch:
     def see(self, living: Mapping[str, HostInfo]) -> None:
         """Take note of the other nodes that live: nobody else's answers will come."""
         self._living = frozenset(living)
-        self._peers = tuple(sorted(inc for inc, info in living.items() if info.version == self._version))
+        fit = (inc for inc, info in living.items() if info.version == self._version and not info.is_draining)
+        self._peers = tuple(sorted(fit))
         self._full_until = {inc: until for inc, until in self._full_until.items() if inc in living}
         if self._waiting:
             mine = self._incarnation()

@@ -15,15 +15,15 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from eventrouter.errors import AdapterError, NodeDead, RuntimeFault, StoreError, Unavailable
+from eventrouter.errors import AdapterError, StoreError
+from eventrouter.planes.batch_call import Try, call_function
 from eventrouter.planes.shard_parts import WorkerParts
-from eventrouter.planes.shard_report import ShardReport, Try, problem_of
+from eventrouter.planes.shard_report import ShardReport, problem_of
 from eventrouter.ports import SourceGone, SourceShard, StreamRecord
 from eventrouter.rules.batch import batch_event, cut, due_in_ms, envelope_bytes
 from eventrouter.rules.batch_response import read_response
-from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.mapping import EventSourceMapping
-from eventrouter.rules.outcome import Run, SystemFault
+from eventrouter.rules.outcome import Run
 from eventrouter.rules.shard import (
     START,
     LaneState,
@@ -322,20 +322,7 @@ class LaneRunner:
 
     async def _invoke(self, payload: bytes) -> Try:
         """Invoke the function and wait for its answer; whatever prevents it is a fault that costs no attempt."""
-        parts, mapping = self._home.parts, self._home.mapping
-        request_id = str(parts.new_id())
-        try:
-            function = parts.functions.runnable(mapping.function)
-            if function is None:
-                await parts.functions.refresh()
-                function = parts.functions.runnable(mapping.function)
-            if function is None:
-                return Try(request_id, SystemFault(message="Function not found"))
-            invocation = Invocation(request_id=request_id, reference=mapping.reference, payload=payload)
-            return Try(request_id, await parts.sync.invoke(function, invocation))
-        except (Unavailable, RuntimeFault, NodeDead) as error:
-            parts.log.warning("batch.not_run", mapping=mapping.uuid, shard=self._home.shard.id, reason=str(error))
-            return Try(request_id, SystemFault(message="Function could not be run"))
+        return await call_function(self._home.parts, self._home.mapping, payload, shard=self._home.shard.id)
 
     def _read(self, done: Try, identifiers: Sequence[str], *, is_final: bool = False) -> Result:
         return read_response(

@@ -7,6 +7,7 @@ everyone and nothing is killed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
@@ -105,6 +106,14 @@ class Membership:
         self._on_look.append(listener)
         listener(self._others)
 
+    async def announce_draining(self) -> None:
+        """Tell the others that this node takes nothing new: what it would share with them is theirs."""
+        self._info = dataclasses.replace(self._info, is_draining=True)
+        try:
+            await self._hosts.join(self.incarnation, self._info)
+        except StoreError as error:
+            self._log.warning("node.draining_unannounced", incarnation=self.incarnation, reason=str(error))
+
     # Beating.
 
     async def _join(self) -> None:
@@ -174,9 +183,8 @@ class Membership:
     async def _look(self) -> None:
         beats = await self._hosts.beats()
         beats.pop(self.incarnation, None)
-        if beats.keys() != self._others.keys():
-            everyone = await self._hosts.list()
-            self._others = {node: info for node, info in everyone.items() if node != self.incarnation}
+        everyone = await self._hosts.list() if beats else {}
+        self._others = {node: info for node, info in everyone.items() if node in beats}
         self._sightings = look(self._sightings, beats, self._clock.monotonic())
         for node, sighting in self._sightings.items():
             if is_silent(sighting) and await self._hosts.bury(node, sighting.counter):

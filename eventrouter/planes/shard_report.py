@@ -6,12 +6,12 @@ Source: lambda-semantics §4.2, §4.7, §10.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
 from eventrouter.metrics import FunctionMetrics, MappingMetrics, Metrics
+from eventrouter.planes.batch_call import Try
 from eventrouter.planes.mapping_results import OK, MappingResults
 from eventrouter.planes.parcel import Parcel
 from eventrouter.ports import SourceShard, StreamRecord, StreamSource
@@ -21,13 +21,6 @@ from eventrouter.rules.names import LATEST
 from eventrouter.rules.outcome import FunctionFailed, Run, SystemFault, Throttled
 from eventrouter.rules.record import Message
 from eventrouter.rules.shard import BatchDone, BatchFailed, BatchFailedFrom, Drop, Result, Verdict
-
-
-class Try(NamedTuple):
-    """One invocation that was wanted: its request id, and what came of it."""
-
-    request_id: str
-    outcome: Run | Throttled | SystemFault
 
 
 class ShardReport:

@@ -59,8 +59,9 @@ class StreamPlane:
         await self.drain()
 
     def see(self, living: Mapping[str, HostInfo]) -> None:
-        """Take note of the other nodes that live; what one of them has left behind is shared out at once."""
-        before, self._others = self._others, frozenset(living)
+        """Take note of the other nodes that live and stay; what one of them leaves behind is shared out at once."""
+        staying = frozenset(node for node, info in living.items() if not info.is_draining)
+        before, self._others = self._others, staying
         if before - self._others:
             self._share_soon()
 
@@ -161,7 +162,7 @@ class StreamPlane:
         found: dict[Unit, SourceShard] = {}
         silent: set[str] = set()
         for mapping in self._mappings.catalogue.all():
-            if not mapping.runs:
+            if not mapping.runs or mapping.is_queue:
                 continue
             shards = await self._list(mapping, silent)
             if shards is None:

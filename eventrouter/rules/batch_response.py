@@ -19,6 +19,10 @@ _IDENTIFIER = "itemIdentifier"
 _STATE = "state"
 
 
+class Malformed(ValueError):
+    """The answer is not one that the function may give."""
+
+
 def read_response(
     outcome: Outcome,
     identifiers: Sequence[str],
@@ -50,13 +54,17 @@ def read_response(
         state = _state(members) if in_window and not is_final else None
         failures = _failures(members, in_window=in_window) if reports_item_failures else ()
         index = _lowest(failures, identifiers)
-    except (_Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BatchFailed()
     return BatchDone(state) if index is None else BatchFailedFrom(index, state)
 
 
-class _Malformed(ValueError):
-    """The answer is not one that the function may give."""
+def failed_positions(payload: bytes, identifiers: Sequence[str]) -> frozenset[int]:
+    """Return the positions of the items that an answer reports as failed, outside of windows. Raises Malformed."""
+    try:
+        return frozenset(_positions(_failures(_members(payload), in_window=False), identifiers))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed from error
 
 
 def _members(payload: bytes) -> Mapping[str, msgspec.Raw]:
@@ -68,14 +76,14 @@ def _members(payload: bytes) -> Mapping[str, msgspec.Raw]:
     except msgspec.ValidationError as error:  # JSON, but no object
         if msgspec.json.decode(payload) in (None, [], ""):
             return {}
-        raise _Malformed from error
+        raise Malformed from error
 
 
 def _state(members: Mapping[str, msgspec.Raw]) -> str:
     """Return the window's state as the function wrote it: it must reach the next invocation unchanged."""
     state = bytes(members.get(_STATE, b"")).decode()
     if not state.startswith("{") or not fits_event(state):
-        raise _Malformed
+        raise Malformed
     return state
 
 
@@ -84,27 +92,31 @@ def _failures(members: Mapping[str, msgspec.Raw], *, in_window: bool) -> Sequenc
     raw = members.get(_FAILURES)
     if raw is None:
         if members and not in_window:
-            raise _Malformed
+            raise Malformed
         return ()
     failures = msgspec.json.decode(raw)
     if failures is None:
         return ()
     if not isinstance(failures, list):
-        raise _Malformed
+        raise Malformed
     return failures
 
 
 def _lowest(failures: Sequence[Any], identifiers: Sequence[str]) -> int | None:
+    return min(_positions(failures, identifiers), default=None)
+
+
+def _positions(failures: Sequence[Any], identifiers: Sequence[str]) -> Sequence[int]:
     if not failures:
-        return None
+        return ()
     positions = {identifier: index for index, identifier in enumerate(identifiers)}
     found: list[int] = []
     for failure in failures:
         identifier = failure.get(_IDENTIFIER) if isinstance(failure, dict) else None
         if not isinstance(identifier, str) or identifier not in positions:
-            raise _Malformed
+            raise Malformed
         found.append(positions[identifier])
-    return min(found)
+    return found
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -37,16 +37,19 @@ class StartingPosition(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSourceMapping:
-    """One mapping of a stream to a function.
+    """One mapping of a stream or a queue to a function.
 
     The function is shown, and invoked, as it was given. `is_enabled` is where a transition leads to. Times are in
     the unit that their names end in; `revision` is the store's compare-and-set number (0: not stored yet).
+    `is_queue`: the source is a queue, which has no positions and no shards; what is about those means nothing then.
+    `provisioned_pollers` are the fewest and the most.
     """
 
     uuid: str
     account: str
     region: str
     source_arn: str
+    is_queue: bool = False
     function: FunctionName
     qualifier: str | None = None
     state: MappingState = MappingState.CREATING
@@ -64,6 +67,8 @@ class EventSourceMapping:
     reports_item_failures: bool = False
     filters: tuple[str, ...] = ()
     on_failure: str | None = None
+    maximum_concurrency: int | None = None
+    provisioned_pollers: tuple[int, int] | None = None
     metrics: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     last_modified_ms: int = 0

@@ -79,6 +79,14 @@ class Pattern:
         """Say whether the pattern asks for the top-level field `key`, or for anything in it."""
         return any(written.path[0] == key for written in self._leaves)
 
+    def asking(self, accepts: Callable[[Path], bool]) -> list[Callable[[Event], bool]]:
+        """Return what `matches` tries, but for alternatives with a leaf on a path that is not accepted."""
+        return [
+            match
+            for found, match in zip(self._alternatives, self._each, strict=True)
+            if all(accepts(written.path) for written in found)
+        ]
+
     def explain(self, event: Event) -> list[Finding]:
         """Return what each leaf met, in the pattern's order.
 
@@ -103,8 +111,16 @@ class Filters:
     """The filters of one event source mapping: a value passes if one of the patterns matches."""
 
     def __init__(self, patterns: Sequence[Pattern], data_key: str) -> None:
+        def asks_for_text(path: Path) -> bool:
+            return path == (data_key,)
+
+        def asks_for_document(path: Path) -> bool:
+            return path[0] == data_key and len(path) > 1
+
         self._data_key = data_key
-        self._matches = [pattern.matches for pattern in patterns]
+        self._has_none = not patterns
+        self._on_document = [match for each in patterns for match in each.asking(lambda path: not asks_for_text(path))]
+        self._on_text = [match for each in patterns for match in each.asking(lambda path: not asks_for_document(path))]
         self._without_data = [pattern.matches for pattern in patterns if not pattern.names(data_key)]
 
     @classmethod
@@ -115,12 +131,19 @@ class Filters:
     def matches(self, value: Mapping[str, object]) -> bool:
         """Say whether a record passes; everything does where there are no filters.
 
-        A payload that is not JSON is missing from `value`: patterns that name it do not match then, whatever they ask.
+        A payload that cannot be read is missing from `value`: patterns that name it do not match then, whatever they
+        ask. Nor does a pattern for an object or array match a payload that is neither, or the other way round.
         """
-        for match in self._matches if self._data_key in value else self._without_data:
+        if self._data_key not in value:
+            tried = self._without_data
+        elif isinstance(value[self._data_key], dict | list):
+            tried = self._on_document
+        else:
+            tried = self._on_text
+        for match in tried:
             if match(value):
                 return True
-        return not self._matches
+        return self._has_none
 
 
 def compile_pattern(text: str | bytes) -> Pattern:

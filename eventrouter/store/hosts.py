@@ -2,8 +2,8 @@
 
 An incarnation is one start of one node; its name is never used again. Order at start: listed, registered in every
 partition, and only then claiming; so whoever owns something is always found by the audit. Order at death: buried
-(slots freed), fenced in every partition, its events made due again, forgotten. Each step may be repeated, by anyone,
-from the start. Source: redis-design §3.
+(slots freed), fenced in every partition, its events made due again, the messages that it holds of queues returned,
+forgotten. Each step may be repeated, by anyone, from the start. Source: redis-design §3.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ Names = list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostInfo:
-    """What other nodes know about a host."""
+    """What other nodes know about a host. One that is draining takes nothing new, and leaves soon."""
 
     url: str
     started_at_ms: int
     version: str
+    is_draining: bool = False
 
 
 class Hosts:
@@ -47,7 +48,10 @@ class Hosts:
         self._regs = tuple(keys.events(partition, "reg") for partition in range(keys.partitions))
 
     async def join(self, inc: str, info: HostInfo) -> None:
-        """List `inc` as living and register it in every partition; it may then claim. Raises NodeDead if buried."""
+        """List `inc` as living and register it in every partition; it may then claim. Raises NodeDead if buried.
+
+        Joining again changes what others know about it.
+        """
         if not inc or not all(character.isalnum() or character in "-_." for character in inc):
             raise StoreError(f"incarnation {inc!r} holds more than letters, digits, '-', '_' and '.'")
         keys = (self._hosts, self._beats, self._dead)
@@ -133,6 +137,7 @@ class Hosts:
         requeued = 0
         for partition in range(self._keys.partitions):
             requeued += await self._empty(inc, partition, deaths)
+        await self._return_messages(inc)
         await self._scripts.command("UNLINK", *(self._keys.inbox(inc, name) for name in self._keys.INBOX))
         await self._scripts.call("host_forget", (self._dead, self._held(inc), self._turns), (inc,))
         return requeued
@@ -150,6 +155,16 @@ class Hosts:
             answer = await self._scripts.call("events_gone", (reg, own, seq), (inc,))
             if answer[0] == b"OK":
                 return requeued
+
+    async def _return_messages(self, inc: str) -> None:
+        """Make visible what `inc` holds of queues. It registered each one before, and cannot any more."""
+        registry = self._keys.installation(f"queues:{inc}")
+        for queue in await self._scripts.command("SMEMBERS", registry):
+            while True:
+                answer = await self._scripts.call("queue_return", self._keys.queue(queue.decode()), (0, 0, inc))
+                if answer[0] != b"OK" or answer[2] == 0:
+                    break
+        await self._scripts.command("UNLINK", registry)
 
     async def _requeue(self, inc: str, partition: int, functions: dict[str, str], deaths: int) -> int:
         names = ("clk", "ev", "idx", "hold", "reg", f"own:{inc}")

@@ -19,6 +19,12 @@ class Keys:
     INBOX = ("clk", "in", "open", "tomb:0", "tomb:1", "tomb:2")
     """Every key that an inbox consists of."""
 
+    QUEUE = (
+        *("clk", "q", "gone", "v", "m", "b", "x", "s", "d", "dd", "rn", "rt"),
+        *("fo", "ga", "gw", "fd", "fx", "ow", "ob", "oz", "mv"),
+    )
+    """Every key that a queue consists of, in the order in which its scripts take them."""
+
     def __init__(self, prefix: str, partitions: int) -> None:
         self.prefix = prefix
         self.partitions = partitions
@@ -40,6 +46,11 @@ class Keys:
     def inbox(self, inc: str, name: str) -> str:
         """Name a key of one incarnation's inbox: one of `INBOX`."""
         return f"{{{self.prefix}:h:{inc}}}:{name}"
+
+    def queue(self, queue: str) -> list[str]:
+        """Name all keys of one queue, in the order of `QUEUE`."""
+        tag = f"{{{self.prefix}:q:{queue}}}:"
+        return [tag + name for name in self.QUEUE]
 
     def partition_of(self, function_key: str) -> int:
         """Return the partition that holds a function's events: CRC16 (Redis's own) modulo the partitions."""

@@ -9,7 +9,11 @@ import pytest
 from tests.e2e.accounts import Account
 from tests.e2e.nodes import NodeProcess
 
-pytest.register_assert_rewrite("eventrouter.testing.stream_source_suite", "eventrouter.testing.stream_world")
+pytest.register_assert_rewrite(
+    "eventrouter.testing.queue_source_suite",
+    "eventrouter.testing.stream_source_suite",
+    "eventrouter.testing.stream_world",
+)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_the_size_counts_body_and_attribute_names_types_and_values() -> None:
 
 
 def test_extras_are_stored_only_where_there_are_any() -> None:
-    extras = Extras(attributes={"a": MessageAttribute("Binary", b"\x00\xff")}, trace="Root=1", group="g")
+    extras = Extras(attributes={"a": MessageAttribute("Binary", b"\x00\xff")}, trace="Root=1")
 
     assert Extras().encode() == b""
     assert Extras.decode(b"") == Extras()

@@ -42,6 +42,7 @@ from eventrouter.rules.outcome import Run, RunStatus, Succeeded, Throttled
 from eventrouter.runtime.packages import Packages
 from eventrouter.settings import Settings
 from eventrouter.store import Store, open_store
+from tests.planes.listed_queues import ListedQueues
 from tests.planes.listed_streams import ListedStreams, stream_arn
 
 T = TypeVar("T")
@@ -195,6 +196,7 @@ class Door:
         self.streams = ListedStreams(SystemClock())
         self.tables = ListedTables(SystemClock())
         self.sources: dict[str, StreamSource] = {"kinesis": self.streams, "dynamodb": self.tables}
+        self.queues = ListedQueues(SystemClock())
         self.packages = Packages(data_dir / "packages", _no_peers)
         self.gateway: Gateway
         self._server: uvicorn.Server
@@ -247,6 +249,7 @@ class Door:
             random=random,
             targets={"sqs": PlainTarget("sqs"), "lambda": PlainTarget("lambda")},
             sources=self.sources,
+            queues={"sqs": self.queues},
         )
         invoke = InvokeDoor(
             functions=store.functions, sync=self.planes, events=self.planes, settings=settings, clock=clock

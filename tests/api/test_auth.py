@@ -50,6 +50,21 @@ def test_no_signature_is_the_default_account() -> None:
     assert signature == Signature(account="000000000000", region="eu-north-1")
 
 
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("sqs.eu-west-1.localhost.localstack.cloud:4566", "eu-west-1"),
+        ("ap-southeast-10.queue.localhost:4566", "ap-southeast-10"),
+        ("sqs.localhost:4566", "eu-north-1"),
+        ("my-node-1.example.com", "eu-north-1"),
+        ("localhost", "eu-north-1"),
+        ("10.0.0.1:4566", "eu-north-1"),
+    ],
+)
+def test_without_a_signature_the_host_says_the_region(host: str, region: str) -> None:
+    assert Callers(default_region="eu-north-1").read({b"host": host.encode()}, b"").region == region
+
+
 def test_a_presigned_url_is_read_from_its_query() -> None:
     query = b"Action=x&X-Amz-Credential=123456789012%2F20260101%2Fus-west-2%2Fsqs%2Faws4_request&X-Amz-Date=1"
 

@@ -358,7 +358,7 @@ def test_a_source_must_be_named(account: Account) -> None:
 @pytest.mark.parametrize(
     ("arn", "why"),
     [
-        ("arn:aws:sqs:us-east-1:{}:q", "sqs sources are not served yet"),
+        ("arn:aws:mq:us-east-1:{}:broker", "mq sources are not served yet"),
         ("arn:aws:kafka:us-east-1:{}:cluster/c/1", "kafka sources are not served yet"),
     ],
 )
@@ -613,7 +613,7 @@ def test_another_function_may_be_the_destination(account: Account) -> None:
         ),
         (
             {"ProvisionedPollerConfig": {"MinimumPollers": 2}},
-            "ProvisionedPollerConfig.MinimumPollers of CreateEventSourceMapping is not supported by eventrouter",
+            "Unsupported ProvisionedPollerConfig parameter for given event source mapping type.",
         ),
     ],
 )

@@ -92,6 +92,21 @@ def test_a_node_that_leaves_is_forgotten_at_once() -> None:
     in_a_world(scenario, beats=True)
 
 
+def test_a_node_that_drains_is_known_to_within_the_next_looks() -> None:
+    async def scenario(world: World) -> None:
+        seen: list[dict[str, bool]] = []
+        async with a_member(world, "host-2") as draining, a_member(world, "host-3") as watching:
+            watching.on_look(lambda living: seen.append({node: info.is_draining for node, info in living.items()}))
+            await world.run(2)
+            assert seen[-1]["host-2"] is False
+            await draining.announce_draining()
+            await world.run(2)
+            assert seen[-1]["host-2"] is True
+            assert "host-2" in await world.store.hosts.list()
+
+    in_a_world(scenario, beats=True)
+
+
 @pytest.mark.parametrize(("isolated", "killed"), [(True, True), (False, False)])
 def test_a_node_without_redis_kills_its_environments_only_if_it_is_alone_with_that(
     isolated: bool, killed: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -283,6 +284,29 @@ def test_two_nodes_share_the_shards_and_a_dead_one_s_batch_is_repeated_once():
     run_virtual(scenario())
 
 
+def test_the_shards_of_a_draining_node_pass_to_the_others_before_it_leaves():
+    async def scenario() -> None:
+        async with a_stream_world(shards=4) as world:
+            recorder, function = await world.recorder()
+            mapping = await world.mapping(function)
+            first, second = world.planes[INCARNATION], await world.node("host-2")
+            hosts = await world.base.store.hosts.list()
+            first.see({"host-2": hosts["host-2"]})
+            second.see({INCARNATION: hosts[INCARNATION]})
+            await world.run(3)
+            first.stop_reading()
+            second.see({INCARNATION: replace(hosts[INCARNATION], is_draining=True)})
+            await world.run(3)
+            for shard in range(4):
+                world.streams.put(ARN, shard, shard=f"shardId-{shard:012d}")
+            await world.run(2)
+            assert sorted(recorder.values) == [0, 1, 2, 3]
+            units = await world.lanes.units(mapping.uuid)
+            assert [(await world.lanes.read(mapping.uuid, unit)).owner for unit in units] == ["host-2"] * 4
+
+    run_virtual(scenario())
+
+
 def test_a_shard_is_taken_over_with_its_attempts():
     async def scenario() -> None:
         async with a_stream_world() as world:
@@ -372,8 +396,6 @@ def test_throttles_cost_no_attempt():
     async def scenario() -> None:
         async with a_stream_world() as world:
             recorder, function = await world.recorder()
-            from dataclasses import replace
-
             throttled = await world.base.put(replace(function, reserved_concurrency=0))
             mapping = await world.mapping(throttled, maximum_retry_attempts=0, on_failure=queue_arn("failed"))
             world.streams.put(ARN, 1)

@@ -428,6 +428,27 @@ def test_a_payload_that_is_not_json_is_dropped_by_a_pattern_for_it_and_judged_by
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize(
+    ("pattern", "payload", "fits"),
+    [
+        ('{"body": ["hello"]}', "hello", True),
+        ('{"body": ["hello"]}', "other", False),
+        ('{"body": [{"prefix": "he"}]}', "hello", True),
+        ('{"body": {"a": [{"exists": false}]}}', "hello", False),
+        ('{"body": ["hello"]}', ["hello"], False),
+        ('{"body": [{"anything-but": ["x"]}]}', {"a": 1}, False),
+        ('{"body": [{"exists": false}]}', {"a": 1}, False),
+        ('{"body": {"a": [1]}}', [{"a": 1}], True),
+        ('{"$or": [{"body": ["hello"]}, {"body": {"a": [{"exists": false}]}}]}', "hello", True),
+        ('{"$or": [{"body": ["hello"]}, {"body": {"a": [{"exists": false}]}}]}', "other", False),
+        ('{"$or": [{"body": ["hello"]}, {"body": {"a": [{"exists": false}]}}]}', {"b": 1}, True),
+    ],
+)
+def test_a_pattern_for_text_fits_only_text_and_one_for_a_document_only_documents(pattern, payload, fits):
+    assert Filters.of([pattern], "body").matches({"body": payload}) == fits
+
+
+@pytest.mark.unit
 @pytest.mark.parametrize("pattern", ['{"data": "text"}', '{"eventSource": []}', "simple string", "null"])
 def test_filters_refuse_a_bad_pattern(pattern):
     with pytest.raises(PatternError):

@@ -13,7 +13,7 @@ from eventrouter_adapters.kinesis import errors
 from eventrouter_adapters.kinesis.access import Access, Members
 from eventrouter_adapters.kinesis.addresses import consumer_arn, parse_consumer_arn
 from eventrouter_adapters.kinesis.shards import check_creation
-from eventrouter_adapters.kinesis.tags import check_tags
+from eventrouter_adapters.kinesis.tag_rules import check_tags
 from eventrouter_adapters.kinesis.tokens import TOKEN_LIFE_MS, ConsumerPage, decode_token
 
 MOST_CONSUMERS = 20

@@ -16,7 +16,7 @@ from eventrouter_adapters.kinesis.access import Access, Members
 from eventrouter_adapters.kinesis.lifecycle import Lifecycle
 from eventrouter_adapters.kinesis.resharding import first_shards
 from eventrouter_adapters.kinesis.shown import shown_shard, shown_stream, shown_summary
-from eventrouter_adapters.kinesis.tags import check_tags
+from eventrouter_adapters.kinesis.tag_rules import check_tags
 from eventrouter_adapters.kinesis.tokens import NamePage, decode_token
 
 ON_DEMAND_SHARDS = 4

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
 
 from eventrouter.ports import Caller, Operation
 from eventrouter.rules.stream import Stream, StreamName
-from eventrouter_adapters.kinesis import errors
 from eventrouter_adapters.kinesis.access import Access, Members
 from eventrouter_adapters.kinesis.addresses import parse_consumer_arn
-
-if TYPE_CHECKING:
-    from eventrouter_adapters.kinesis.consumers import ConsumerOperations
-
-MOST_TAGS = 50
-_ALLOWED = re.compile(r"[\w\s.:/=+\-@%]*")
-
-Tags = Mapping[str, str]
+from eventrouter_adapters.kinesis.consumers import ConsumerOperations
+from eventrouter_adapters.kinesis.tag_rules import MOST_TAGS, Tags, check_tags
 
 
 class TagOperations:
@@ -95,21 +86,6 @@ def _adding(new: Tags) -> Callable[[Tags], Tags]:
 
 def _removing(keys: Collection[str]) -> Callable[[Tags], Tags]:
     return lambda old: {key: value for key, value in old.items() if key not in keys}
-
-
-def check_tags(old: Tags, new: Tags) -> dict[str, str]:
-    """Return the old and the new tags together. Raises RequestError if they are too many, reserved or misspelt."""
-    if not all(_ALLOWED.fullmatch(text) for tag in new.items() for text in tag):
-        raise errors.invalid_argument(
-            "Some tags contain invalid characters. Valid characters: "
-            "Unicode letters, digits, white space, _ . : / = + - % @."
-        )
-    if reserved := next((key for key in new if key.lower().startswith("aws:")), None):
-        raise errors.invalid_argument(f"The tag key {reserved} is reserved: keys must not begin with aws:.")
-    tags = {**old, **new}
-    if len(tags) > MOST_TAGS:
-        raise errors.invalid_argument(f"A resource has {MOST_TAGS} tags at most; this would make {len(tags)}.")
-    return tags
 
 
 def _shown(tags: Tags) -> list[dict[str, str]]:

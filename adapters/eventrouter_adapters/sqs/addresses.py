@@ -15,17 +15,20 @@ from eventrouter.store.queues import QueueName
 from eventrouter_adapters.sqs import errors
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_NAME_IN_ADDRESS = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
+_FIFO_NAME = re.compile(r"[A-Za-z0-9_-]+\.fifo")
+_LONGEST_NAME = 80
 _REGION_HOST = re.compile(r"(?:sqs|queue)\.([a-z0-9-]+)\.(?:.+\.)?(?:localhost|localstack|amazonaws)\b.*")
 _LEGACY_HOST = re.compile(r"([a-z0-9-]+)\.queue\..+")
-_ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>[A-Za-z0-9_.-]+)")
 
 
-def check_new_name(name: str) -> str:
-    """Return `name` if a standard queue may be created under it. Raises RequestError."""
-    if name.endswith(".fifo"):
-        raise errors.unsupported(f"The queue {name} would be a FIFO queue, and FIFO queues are not supported.")
-    if not _NAME.fullmatch(name):
+def check_new_name(name: str, *, is_fifo: bool) -> str:
+    """Return `name` if a queue of this kind may be created under it. Raises RequestError."""
+    if is_fifo and (len(name) > _LONGEST_NAME or not _FIFO_NAME.fullmatch(name)):
+        raise errors.invalid_parameter(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, "
+            "must end with .fifo suffix and be 1 to 80 in length"
+        )
+    if not is_fifo and not _NAME.fullmatch(name):
         raise errors.invalid_parameter(
             "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
         )
@@ -34,7 +37,12 @@ def check_new_name(name: str) -> str:
 
 def is_name(name: str) -> bool:
     """Say whether a queue, of either kind, can be called `name`."""
-    return _NAME_IN_ADDRESS.fullmatch(name) is not None
+    return _NAME.fullmatch(name) is not None or (len(name) <= _LONGEST_NAME and _FIFO_NAME.fullmatch(name) is not None)
+
+
+def is_fifo(queue: QueueName) -> bool:
+    """Say whether `queue` is a FIFO queue: its name says so."""
+    return queue.name.endswith(".fifo")
 
 
 def queue_url(base_url: str, queue: QueueName) -> str:
@@ -58,10 +66,15 @@ def parse_queue_url(caller: Caller, url: str) -> QueueName:
     return QueueName(account=caller.account, region=caller.region, name=name)
 
 
+def named_place(url: str) -> tuple[str | None, str | None]:
+    """Return the account and the region that a queue's URL names, as far as it does."""
+    account, region, _ = _parts(url) or (None, None, "")
+    return account, region
+
+
 def parse_queue_arn(arn: str) -> QueueName | None:
     """Return the queue that `arn` names, or None if it is not a queue's ARN."""
-    match = _ARN.fullmatch(arn)
-    return QueueName(account=match["account"], region=match["region"], name=match["name"]) if match else None
+    return QueueName.of_arn(arn)
 
 
 def _parts(url: str) -> tuple[str | None, str | None, str] | None:

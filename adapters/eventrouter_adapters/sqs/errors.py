@@ -77,12 +77,17 @@ def missing_parameter(name: str) -> RequestError:
     )
 
 
+def wrong_for_queue_type(value: object, parameter: str) -> RequestError:
+    return invalid_value(value, parameter, "The request include parameter that is not valid for this queue type.")
+
+
 def unknown_attribute(name: str) -> RequestError:
     return sqs_error("InvalidAttributeName", f"Unknown Attribute {name}.")
 
 
-def invalid_attribute_value(name: str) -> RequestError:
-    return sqs_error("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+def invalid_attribute_value(name: str, reason: str = "") -> RequestError:
+    said = f" Reason: {reason}" if reason else ""
+    return sqs_error("InvalidAttributeValue", f"Invalid value for the parameter {name}.{said}")
 
 
 def invalid_address(url: str) -> RequestError:
@@ -93,6 +98,16 @@ def invalid_receipt_handle(handle: str) -> RequestError:
     return sqs_error("ReceiptHandleIsInvalid", f'The input receipt handle "{handle}" is not a valid receipt handle.')
 
 
+def expired_receipt_handle(handle: str) -> RequestError:
+    return invalid_value(handle, "ReceiptHandle", "The receipt handle has expired.")
+
+
+def not_available(handle: str) -> RequestError:
+    return invalid_value(
+        handle, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change."
+    )
+
+
 def invalid_message_contents() -> RequestError:
     return sqs_error("InvalidMessageContents", VALID_CHARACTERS)
 
@@ -100,4 +115,67 @@ def invalid_message_contents() -> RequestError:
 def too_long(max_bytes: int) -> RequestError:
     return invalid_parameter(
         f"One or more parameters are invalid. Reason: Message must be shorter than {max_bytes} bytes."
+    )
+
+
+def too_long_in_batch(max_bytes: int) -> RequestError:
+    return invalid_parameter(
+        f"One or more parameters cannot be validated. Reason: Message must be shorter than {max_bytes} bytes."
+    )
+
+
+def message_not_in_flight() -> RequestError:
+    return sqs_error(
+        "MessageNotInflight", "The specified message isn't in flight.", query_code=f"{_LEGACY}MessageNotInflight"
+    )
+
+
+def over_limit(message: str) -> RequestError:
+    return sqs_error("OverLimit", message, query_code=f"{_LEGACY}OverLimit", status=403)
+
+
+def throttled(message: str) -> RequestError:
+    return sqs_error("RequestThrottled", message, status=403)
+
+
+def resource_not_found(message: str) -> RequestError:
+    return sqs_error("ResourceNotFoundException", message, status=404)
+
+
+def empty_batch(entry: str) -> RequestError:
+    return sqs_error(
+        "EmptyBatchRequest",
+        f"There should be at least one {entry} in the request.",
+        query_code=f"{_LEGACY}EmptyBatchRequest",
+    )
+
+
+def too_many_entries(limit: int, sent: int) -> RequestError:
+    return sqs_error(
+        "TooManyEntriesInBatchRequest",
+        f"Maximum number of entries per request are {limit}. You have sent {sent}.",
+        query_code=f"{_LEGACY}TooManyEntriesInBatchRequest",
+    )
+
+
+def invalid_batch_entry_id() -> RequestError:
+    return sqs_error(
+        "InvalidBatchEntryId",
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. "
+        "It can be at most 80 letters long.",
+        query_code=f"{_LEGACY}InvalidBatchEntryId",
+    )
+
+
+def batch_entry_ids_not_distinct(identity: str) -> RequestError:
+    return sqs_error(
+        "BatchEntryIdsNotDistinct", f"Id {identity} repeated.", query_code=f"{_LEGACY}BatchEntryIdsNotDistinct"
+    )
+
+
+def batch_too_long(limit: int, sent: int) -> RequestError:
+    return sqs_error(
+        "BatchRequestTooLong",
+        f"Batch requests cannot be longer than {limit} bytes. You have sent {sent} bytes.",
+        query_code=f"{_LEGACY}BatchRequestTooLong",
     )

@@ -21,7 +21,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RESERVED = re.compile(r"(?i)(?:aws|amazon)\.|\.|.*\.$")
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_GROUP_ID = re.compile(r"[!-~]{1,128}")
 
 
 class MessageAttribute(msgspec.Struct, frozen=True, array_like=True):
@@ -41,15 +40,14 @@ class MessageAttribute(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a message carries beside its body: user attributes, trace header and message group."""
+    """What a message carries beside its body: user attributes and trace header."""
 
     attributes: dict[str, MessageAttribute] = {}
     trace: str = ""
-    group: str = ""
 
     def encode(self) -> bytes:
         """Return the stored form: empty if there is nothing to store."""
-        return msgspec.json.encode(self) if self.attributes or self.trace or self.group else b""
+        return msgspec.json.encode(self) if self.attributes or self.trace else b""
 
     @classmethod
     def decode(cls, stored: bytes) -> Extras:
@@ -102,17 +100,6 @@ def parse_system_attributes(given: Mapping[str, Mapping[str, Any]]) -> dict[str,
         if attribute.get("DataType") != "String":
             raise errors.invalid_parameter(f"Message (system) attribute '{name}' must be of type 'String'.")
     return {name: _parse_attribute("system", name, attribute) for name, attribute in given.items()}
-
-
-def check_group(group: str) -> str:
-    """Return a message group id if it is one. Raises RequestError."""
-    if not _GROUP_ID.fullmatch(group):
-        raise errors.invalid_value(
-            group,
-            "MessageGroupId",
-            "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.",
-        )
-    return group
 
 
 def _check_name(name: str) -> None:

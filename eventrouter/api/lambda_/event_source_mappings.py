@@ -1,4 +1,4 @@
-"""Create, Get, List, Update and DeleteEventSourceMapping: which stream feeds which function, and how.
+"""Create, Get, List, Update and DeleteEventSourceMapping: which stream or queue feeds which function, and how.
 
 Source: lambda-semantics §4.1-4.4.
 """
@@ -14,6 +14,7 @@ from eventrouter.api.lambda_.errors import invalid
 from eventrouter.api.lambda_.mapping_answers import mapping_configuration
 from eventrouter.api.lambda_.mapping_settings import Settings, settings_of, starting_point
 from eventrouter.api.lambda_.mapping_writes import MappingWrites, deleting, mapping_not_found
+from eventrouter.api.lambda_.queue_mappings import QueueMappings, refuse_for_streams
 from eventrouter.api.lambda_.references import Values, reference_of
 from eventrouter.api.lambda_.tags import check_tags
 from eventrouter.api.lambda_.targets import TargetCheck
@@ -33,7 +34,7 @@ _CANNOT_READ: Mapping[str, str] = {
 
 
 class EventSourceMappings:
-    """Mappings of streams to functions. `sources` maps an ARN's service to what reads there."""
+    """Mappings of streams and queues to functions. `sources` maps an ARN's service to what reads streams there."""
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class EventSourceMappings:
         functions: Functions,
         writes: MappingWrites,
         sources: Mapping[str, StreamSource],
+        queues: QueueMappings,
         targets: TargetCheck,
     ) -> None:
         self._mappings = mappings
         self._functions = functions
         self._writes = writes
         self._sources = sources
+        self._queues = queues
         self._targets = targets
 
     def operations(self) -> dict[str, Operation]:
@@ -64,9 +67,12 @@ class EventSourceMappings:
         if not arn:
             raise invalid("Unrecognized event source.")
         reference = self._function(caller, values)
-        source = self._source(arn)
         now_ms = self._writes.now_ms()
-        settings = starting_point(values, source, now_ms=now_ms) | settings_of(values)
+        if self._queues.serves(arn):
+            settings = self._queues.new(values)
+        else:
+            refuse_for_streams(values)
+            settings = starting_point(values, self._source(arn), now_ms=now_ms) | settings_of(values)
         tags = values.get("Tags", {})
         check_tags(tags)
         mapping = EventSourceMapping(
@@ -81,7 +87,10 @@ class EventSourceMappings:
             **settings,
         )
         await self._check_destination(settings, reference)
-        await _check_stream(source, arn)
+        if mapping.is_queue:
+            await self._queues.check(mapping)
+        else:
+            await _check_stream(self._source(arn), arn)
         return mapping_configuration(await self._writes.create(mapping), None)
 
     async def get_event_source_mapping(self, caller: Caller, values: Values) -> Answer:
@@ -112,12 +121,18 @@ class EventSourceMappings:
 
     async def update_event_source_mapping(self, caller: Caller, values: Values) -> Answer:
         current = await self._find(caller, values)
-        settings = settings_of(values)
+        if current.is_queue:
+            settings = self._queues.settings(values)
+        else:
+            refuse_for_streams(values)
+            settings = settings_of(values)
         reference = current.reference
         if values.get("FunctionName"):
             reference = self._function(caller, values)
             settings |= {"function": reference.function, "qualifier": reference.qualifier}
         await self._check_destination(settings, reference)
+        if current.is_queue:
+            await self._queues.check(dataclasses.replace(current, **settings))
 
         def changed(mapping: EventSourceMapping) -> EventSourceMapping:
             wanted = dataclasses.replace(mapping, **settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventrouter.api.lambda_.queue_mappings import queue_configuration
 from eventrouter.rules.mapping import EventSourceMapping, StartingPosition
 
 NOTHING_YET = "No records processed"
@@ -14,6 +15,15 @@ NOTHING_YET = "No records processed"
 
 def mapping_configuration(mapping: EventSourceMapping, result: str | None) -> dict[str, Any]:  # Any: AWS's JSON
     """Return an EventSourceMappingConfiguration. `result` is how the last batch ended, None before the first."""
+    answer = queue_configuration(mapping) if mapping.is_queue else _stream_configuration(mapping, result)
+    if mapping.filters:
+        answer["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
+    if mapping.metrics:
+        answer["MetricsConfig"] = {"Metrics": list(mapping.metrics)}
+    return answer
+
+
+def _stream_configuration(mapping: EventSourceMapping, result: str | None) -> dict[str, Any]:  # Any: AWS's JSON
     answer: dict[str, Any] = {
         "UUID": mapping.uuid,
         "StartingPosition": mapping.starting_position,
@@ -36,8 +46,4 @@ def mapping_configuration(mapping: EventSourceMapping, result: str | None) -> di
     }
     if mapping.starting_position is StartingPosition.AT_TIMESTAMP:
         answer["StartingPositionTimestamp"] = mapping.starting_timestamp_ms / 1_000
-    if mapping.filters:
-        answer["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
-    if mapping.metrics:
-        answer["MetricsConfig"] = {"Metrics": list(mapping.metrics)}
     return answer

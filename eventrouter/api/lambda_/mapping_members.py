@@ -29,8 +29,9 @@ def _not_for_streams(member: str, why: str) -> Refused:
 _NO_KAFKA = Refused("Kafka sources are not served")
 _NO_DOCUMENT_DB = Refused("DocumentDB sources are not served")
 _NO_BROKERS = Refused("sources that are logged in to are not served")
-_NO_POLLERS = Refused("every node polls its share; there are no pollers to provision")
-_SCALING = _not_for_streams("ScalingConfig", "it is for SQS sources; a stream's concurrency is its shards'")
+_QUEUES = "tests/planes/test_queues.py::"
+_POLLERS = Applied(f"{_QUEUES}test_provisioned_pollers_run_ten_batches_each_from_the_start")
+_SCALING = Applied(f"{_QUEUES}test_maximum_concurrency_leaves_the_rest_in_the_queue_untouched")
 
 _SETTINGS: Final[Mapping[str, Entry]] = {
     "FunctionName": _e2e("test_the_mapped_function_is_invoked_with_the_records"),
@@ -70,9 +71,9 @@ _SETTINGS: Final[Mapping[str, Entry]] = {
     "DocumentDBEventSourceConfig.DatabaseName": _NO_DOCUMENT_DB,
     "DocumentDBEventSourceConfig.CollectionName": _NO_DOCUMENT_DB,
     "DocumentDBEventSourceConfig.FullDocument": _NO_DOCUMENT_DB,
-    "ProvisionedPollerConfig.MinimumPollers": _NO_POLLERS,
-    "ProvisionedPollerConfig.MaximumPollers": _NO_POLLERS,
-    "ProvisionedPollerConfig.PollerGroupName": _NO_POLLERS,
+    "ProvisionedPollerConfig.MinimumPollers": _POLLERS,
+    "ProvisionedPollerConfig.MaximumPollers": _POLLERS,
+    "ProvisionedPollerConfig.PollerGroupName": _NO_KAFKA,
 }
 """Members that Create and UpdateEventSourceMapping share."""
 

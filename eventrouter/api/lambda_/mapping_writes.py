@@ -112,8 +112,7 @@ class MappingWrites:
         for other in self._mappings.catalogue.all():
             if other.uuid != mapping.uuid and _is_like(other, mapping) and _came_first(other, mapping):
                 raise conflict(
-                    f'The event source arn (" {mapping.source_arn} ") and function (" {mapping.function.name} ") '
-                    "provided mapping already exists. Please update or delete the existing mapping with UUID "
+                    f"{_conflicting(mapping)} already exists. Please update or delete the existing mapping with UUID "
                     f"{other.uuid}"
                 )
 
@@ -129,6 +128,14 @@ def deleting(current: EventSourceMapping) -> EventSourceMapping:
 def mapping_not_found() -> RequestError:
     """Return the 404 for a UUID that names no mapping."""
     return RequestError("ResourceNotFoundException", "The resource you requested does not exist.")
+
+
+def _conflicting(mapping: EventSourceMapping) -> str:
+    """Name a mapping as AWS's texts do, which differ by the kind of its source."""
+    arn, name = mapping.source_arn, mapping.function.name
+    if mapping.is_queue:
+        return f'An event source mapping with SQS arn (" {arn} ") and function (" {name} ")'
+    return f'The event source arn (" {arn} ") and function (" {name} ") provided mapping'
 
 
 def _is_like(one: EventSourceMapping, other: EventSourceMapping) -> bool:

@@ -18,12 +18,13 @@ from eventrouter.api.lambda_.functions import FunctionOperations
 from eventrouter.api.lambda_.guard import guarded
 from eventrouter.api.lambda_.mapping_writes import MappingWrites, Transitions
 from eventrouter.api.lambda_.members import MEMBERS
+from eventrouter.api.lambda_.queue_mappings import QueueMappings
 from eventrouter.api.lambda_.tags import Tags
 from eventrouter.api.lambda_.targets import TargetCheck
 from eventrouter.api.lambda_.writes import Deployer, FunctionWrites
 from eventrouter.api.request_ids import RequestIds
 from eventrouter.clock import Clock
-from eventrouter.ports import ServiceApi, StreamSource, Target
+from eventrouter.ports import QueueSource, ServiceApi, StreamSource, Target
 from eventrouter.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class LambdaService:
     """Builds the Lambda API on a store, a package cache, and the planes that finish deployments and mappings.
 
-    `targets` and `sources` map an ARN's service to what delivers or reads there; they may be filled in later.
+    `targets`, `sources` and `queues` map an ARN's service to what delivers, reads or receives there; they may be filled
+    in later.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class LambdaService:
         random: Random,
         targets: Mapping[str, Target],
         sources: Mapping[str, StreamSource],
+        queues: Mapping[str, QueueSource],
     ) -> None:
         ids = RequestIds(random)
         writes = FunctionWrites(
@@ -65,7 +68,12 @@ class LambdaService:
         concurrency = Concurrency(functions=store.functions, writes=writes)
         event_invoke = EventInvokeConfigs(functions=store.functions, writes=writes, targets=check)
         mappings = EventSourceMappings(
-            mappings=store.mappings, functions=store.functions, writes=mapping_writes, sources=sources, targets=check
+            mappings=store.mappings,
+            functions=store.functions,
+            writes=mapping_writes,
+            sources=sources,
+            queues=QueueMappings(functions=store.functions, sources=queues),
+            targets=check,
         )
         tags = Tags(functions=store.functions, writes=writes, mapping_writes=mapping_writes)
         account = Account(functions=store.functions, account_limit=settings.account_concurrency)

@@ -10,9 +10,10 @@
 if redis.call('EXISTS', Q) == 0 then
 --!include _lease_clock
 --!include _witness
-  local gone = redis.call('HGET', GONE, 'at')
-  if gone and now - gone < 60000 then return {'DELETED', now} end
-  redis.call('HSET', Q, 'generation', ARGV[3], 'created_at_ms', string.format('%.0f', agreed))
+  local gone = redis.call('HMGET', GONE, 'at', 'wall')
+  if gone[1] and now - gone[1] < 60000 and agreed - (gone[2] or agreed) < 60000 then return {'DELETED', now} end
+  redis.call('HSET', Q, 'generation', ARGV[3], 'revision', 1, 'created_at_ms', text(agreed))
+  redis.call('HSET', Q, 'modified_at_ms', text(agreed))
   for i = 4, #ARGV, 2 do redis.call('HSET', Q, ARGV[i], ARGV[i + 1]) end
   redis.call('DEL', GONE)
   redis.call('PERSIST', CLK)

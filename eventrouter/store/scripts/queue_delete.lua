@@ -1,17 +1,29 @@
--- queue_delete: remove a message that was received.
+-- queue_delete: remove messages that were received.
 -- KEYS as in _queue.lua
--- ARGV 1 witness, 2 wall: see _witness   3 id   4 receive count   5 nonce: all three of the receipt
--- Answers {'OK', lease} | {'STALE', 0} if it was received again since | {'GONE', 0} if it is not here
---         | {'MISSING', 0}: no queue
--- Writes nothing unless the receipt is the latest; visibility may have run out. Harmless to repeat.
+-- ARGV 1 witness, 2 wall: see _witness   3.. of each receipt (10 at most) id, receive count, nonce
+-- Answers {'OK', lease, of each 'OK' | 'STALE' if it was received again since | 'GONE' if it is not here
+--         | 'EXPIRED' on a FIFO queue, if its visibility has run out} | {'MISSING', 0}: no queue
+-- Harmless to repeat: only the latest receipt of a message removes it.
 --!include _queue
 if redis.call('EXISTS', Q) == 0 then return {'MISSING', 0} end
-local stored = redis.call('HGET', M, ARGV[3])
-if not stored then return {'GONE', 0} end
-local record = cjson.decode(stored)
-if record.n ~= tonumber(ARGV[4]) or record.r ~= ARGV[5] then return {'STALE', 0} end
 --!include _release
 --!include _lease_clock
 --!include _witness
-remove_message(ARGV[3], now, record.k)
-return {'OK', now}
+local answer = {'OK', now}
+for i = 3, #ARGV, 3 do
+  local id = ARGV[i]
+  local stored = redis.call('HGET', M, id)
+  local record = stored and cjson.decode(stored)
+  local code = 'OK'
+  if not record then
+    code = 'GONE'
+  elseif record.n ~= tonumber(ARGV[i + 1]) or record.r ~= ARGV[i + 2] then
+    code = 'STALE'
+  elseif record.q and tonumber(redis.call('ZSCORE', V, id)) <= now then
+    code = 'EXPIRED'
+  else
+    remove_message(id, record, now)
+  end
+  answer[#answer + 1] = code
+end
+return answer

@@ -14,9 +14,8 @@ end
 --!include _release
 --!include _lease_clock
 --!include _witness
-unlink_messages()
-redis.call('UNLINK', Q)
-redis.call('HSET', GONE, 'at', string.format('%.0f', now), 'token', ARGV[3], 'generation', generation)
+redis.call('UNLINK', Q, V, M, B, X, S, D, DD, RN, RT, FO, GA, GW, FD, FX, OW, OB, OZ, MV)
+redis.call('HSET', GONE, 'at', text(now), 'wall', text(agreed), 'token', ARGV[3], 'generation', generation)
 redis.call('PEXPIRE', GONE, 600000)
 redis.call('PEXPIRE', CLK, 600000)
 return {'OK', now, generation}

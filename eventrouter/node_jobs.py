@@ -1,0 +1,50 @@
+"""What carries a node's long jobs: RQ's queue, and the worker's process beside the node."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from random import Random
+
+from structlog.typing import FilteringBoundLogger
+
+from eventrouter.clock import Clock
+from eventrouter.planes.loops import Loops
+from eventrouter.planes.move_tasks import JobQueue, MoveTasks
+from eventrouter.planes.worker_process import WorkerProcess
+from eventrouter.settings import Settings
+from eventrouter.store import Store
+from eventrouter.worker import worker_environment
+
+_MODULE = "eventrouter.worker"
+
+
+def build_move_tasks(
+    *,
+    settings: Settings,
+    redis_url: str,
+    host: str,
+    store: Store,
+    loops: Loops,
+    clock: Clock,
+    random: Random,
+    log: FilteringBoundLogger,
+) -> MoveTasks:
+    """Build what works off move tasks. `host` is this node's id, the same after a restart."""
+    prefix = f"{settings.key_prefix}-{host}"
+
+    def open_jobs() -> JobQueue:
+        from eventrouter.store.jobs import Jobs  # loads RQ, which a node without long jobs never needs
+
+        return Jobs(redis_url, settings.key_prefix)
+
+    def new_worker(on_end: Callable[[], None]) -> WorkerProcess:
+        return WorkerProcess(
+            command=lambda: (sys.executable, "-m", _MODULE, f"{prefix}-{random.getrandbits(32):08x}"),
+            environment=worker_environment(settings, redis_url),
+            on_end=on_end,
+            clock=clock,
+            log=log,
+        )
+
+    return MoveTasks(queues=store.queues, open_jobs=open_jobs, new_worker=new_worker, host=host, loops=loops)
