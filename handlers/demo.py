@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from handlers.demo_queue import QueueChapter
 from handlers.demo_stage import HERE, DevNode, Narrator, Template, client, stopping, wait_for
 from handlers.demo_stream import StreamChapter
 
@@ -127,6 +128,9 @@ class Demo:
     def stream(self) -> None:
         StreamChapter(self._node.url, self._folder, self._tell).tell_all()
 
+    def queue(self) -> None:
+        QueueChapter(self._node.url, self._folder, self._tell).tell_all()
+
     def power_cut(self) -> None:
         tell = self._tell
         tell.chapter("kill -9 of the node in the middle of queued events")
@@ -195,6 +199,7 @@ def main() -> int:
             demo.retries()
             demo.throttle()
             demo.stream()
+            demo.queue()
             demo.power_cut()
     narrator.chapter(f"{'BROKEN PROMISES' if narrator.broken else 'All promises kept'}, {narrator.elapsed_s:.0f} s")
     for text in narrator.broken:

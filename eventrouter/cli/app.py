@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "functions": "eventrouter.cli.functions:functions",
     "mappings": "eventrouter.cli.mappings:mappings",
     "streams": "eventrouter.cli.streams:streams",
+    "queues": "eventrouter.cli.queues:queues",
     "dlq": "eventrouter.cli.dlq:dlq",
     "filters": "eventrouter.cli.filters:filters",
     "doctor": "eventrouter.cli.doctor:doctor",

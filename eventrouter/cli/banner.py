@@ -52,7 +52,7 @@ class Banner:
                 *(
                     f"mapping {mapping.uuid}: no adapter here reads {mapping.service} streams"
                     for mapping in feeds
-                    if mapping.service not in node.sources
+                    if mapping.service not in (node.queues if mapping.is_queue else node.sources)
                 ),
             ),
             notes=notes,
@@ -98,8 +98,10 @@ def _listed(title: str, items: Sequence[str]) -> str:
 
 
 def _source(node: Node, mapping: EventSourceMapping) -> str:
-    """Name what a mapping reads as people do: the stream with its open shards, or the table."""
+    """Name what a mapping reads as people do: the stream with its open shards, the table, or the queue."""
     _, _, service, region, account, resource = mapping.source_arn.split(":", 5)
+    if mapping.is_queue:
+        return f"{service} {resource}"
     name = resource.split("/")[1]
     stream = node.store.streams.catalogue.get(StreamName(account=account, region=region, name=name).key)
     if service != "kinesis" or stream is None:

@@ -45,7 +45,7 @@ def ls(url: str | None, as_json: bool) -> None:
             mapping["EventSourceArn"],
             mapping["FunctionArn"].split(":", 6)[6],
             mapping["BatchSize"],
-            mapping["LastProcessingResult"],
+            mapping.get("LastProcessingResult"),  # queues have none
         ]
         for mapping in found
     ]

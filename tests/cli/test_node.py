@@ -251,7 +251,10 @@ def test_the_banner_tells_what_feeds_which_function_and_what_nothing_here_reads(
         client = NodeClient(first.url)
         made = {"StreamName": "clicks", "ShardCount": 4}
         client.call("kinesis", "Kinesis_20131202.CreateStream", made, version="1.1")
+        client.call("sqs", "AmazonSQS.CreateQueue", {"QueueName": "mails"})
         client.close()
+        mapping = {"FunctionName": "kept", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:mails"}
+        first.request("POST", "/2015-03-31/event-source-mappings", mapping)
         for arn in ("arn:aws:kinesis:us-east-1:000000000000:stream/clicks", table):
             mapping = {"FunctionName": "kept", "EventSourceArn": arn, "StartingPosition": "TRIM_HORIZON"}
             first.request("POST", "/2015-03-31/event-source-mappings", {**mapping, "Enabled": arn == table})
@@ -261,9 +264,10 @@ def test_the_banner_tells_what_feeds_which_function_and_what_nothing_here_reads(
     second.stop()
 
     [line] = [line for line in second.banner if line.startswith("  mappings ")]
-    assert line.split(maxsplit=2)[1] == "2"
+    assert line.split(maxsplit=2)[1] == "3"
     assert "clicks[4 shards] -> kept (Disabled)" in line
     assert "dynamodb orders -> kept" in line
+    assert "sqs mails -> kept" in line
     [line] = [line for line in second.banner if line.startswith("  not applied 1 ")]
     assert "no adapter here reads dynamodb streams" in line
 

@@ -98,3 +98,31 @@ def test_the_readings_sample_has_its_broken_reading_parked_and_takes_the_others(
     tries = [(note["numbers"], note["isWell"]) for note in map(json.loads, notes.lines("readings"))]
     halves = [([1, 2, 3, 4, 5, 6, 7, 8], False), ([1, 2, 3, 4], False), ([1, 2], True), ([3, 4], False)]
     assert tries == [*halves, ([3], False), ([4], True), ([5, 6, 7, 8], True)]
+
+
+def test_the_parcels_sample_names_the_parcels_to_countries_that_are_not_served(deployed: Account, notes: Notes) -> None:
+    (notes.folder / "countries").write_text("SE DK")
+    queue = deployed.sqs.create_queue(QueueName="parcels")["QueueUrl"]
+    asked = deployed.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    countries = {1: "SE", 2: "NO", 3: "DK"}
+    bodies = [json.dumps({"number": at, "country": each, "folder": notes.path}) for at, each in countries.items()]
+    entries = [{"Id": str(at), "MessageBody": body} for at, body in enumerate(bodies)]
+    deployed.sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+
+    deployed.lambda_.create_event_source_mapping(
+        EventSourceArn=asked["Attributes"]["QueueArn"],
+        FunctionName="parcels",
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+
+    wait_until("a note", lambda: notes.lines("parcels"))
+    note = json.loads(notes.lines("parcels")[0])
+    assert (sorted(note["numbers"]), note["failed"], note["received"]) == ([1, 2, 3], [2], 1)
+    counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    wait_until(
+        "the others to be deleted",
+        lambda: (
+            deployed.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=counts)["Attributes"]
+            == dict(zip(counts, "01", strict=True))
+        ),
+    )
