@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tests.chaos.processes import is_alive
 
@@ -56,6 +57,17 @@ class Run:
     outcome: str | None
 
 
+class Timed(Protocol):
+    """What a fault may hit: something that ran in the process `pid`, from `start` to `end`, if it came to its end."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something was killed, beginning at `t`; at `until` all that it takes with it is dead.
@@ -68,7 +80,7 @@ class Fault:
     until: int
     pids: frozenset[int] | None = None
 
-    def hits(self, run: Run) -> bool:
+    def hits(self, run: Timed) -> bool:
         """Say whether the fault may have cut this run, or its finish, short."""
         return (self.pids is None or run.pid in self.pids) and self.until >= run.start
 

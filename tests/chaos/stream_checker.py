@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.chaos.history import Fault
+from tests.chaos.history import Fault, Timed
 from tests.chaos.stream_history import Batch, Probe, Record, Story
 
 FINISHING_NS = 2_000_000_000
@@ -39,11 +39,11 @@ def violations(story: Story, *, lanes: int, batch_size: int, finishing: int = FI
     return found + _parallel(story, lanes) + _probes(story, given_up)
 
 
-def ended_at(batch: Batch, faults: Iterable[Fault]) -> int | None:
+def ended_at(batch: Timed, faults: Iterable[Fault]) -> int | None:
     """Return when a batch was over: its own last statement, else the end of the first fault that hit it, else None."""
     if batch.end is not None:
         return batch.end
-    return min((fault.until for fault in faults if _hits(fault, batch)), default=None)
+    return min((fault.until for fault in faults if fault.hits(batch)), default=None)
 
 
 class _Part(NamedTuple):
@@ -151,23 +151,19 @@ def _repeats(what: str, parts: Sequence[_Part], faults: Sequence[Fault], finishi
             if before is None:
                 continue
             earlier = parts[before].batch
-            if earlier.outcome != "error" and not _explained(earlier, part.batch, faults, finishing):
+            if earlier.outcome != "error" and not explained(earlier, part.batch, faults, finishing):
                 found.append(f"{what}: {part.batch.token} repeats {record.sequence} of {earlier.token} without a cause")
             if earlier.outcome == "ok" and before != at - 1:
                 found.append(f"{what}: {part.batch.token} repeats {record.sequence}, which was not in flight")
     return found
 
 
-def _explained(earlier: Batch, later: Batch, faults: Sequence[Fault], finishing: int) -> bool:
+def explained(earlier: Timed, later: Timed, faults: Sequence[Fault], finishing: int) -> bool:
     """Say whether a fault may have kept the earlier batch from its end, or its result from being stored."""
     return any(
-        _hits(fault, earlier) and fault.t <= later.start and (earlier.end is None or earlier.end >= fault.t - finishing)
+        fault.hits(earlier) and fault.t <= later.start and (earlier.end is None or earlier.end >= fault.t - finishing)
         for fault in faults
     )
-
-
-def _hits(fault: Fault, batch: Batch) -> bool:
-    return (fault.pids is None or batch.pid in fault.pids) and fault.until >= batch.start
 
 
 def _parallel(story: Story, lanes: int) -> list[str]:

@@ -11,10 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from tests.chaos.history import Fault
+from tests.chaos.history import Fault, Timed
 from tests.chaos.processes import is_alive
+
+T = TypeVar("T", bound=Timed)
 
 SOURCE = """
 import base64, json, os, time
@@ -153,7 +155,7 @@ def read_batches(path: Path) -> list[Batch]:
     return sorted((_batch(note["start"], note.get("end")) for note in notes.values()), key=lambda batch: batch.start)
 
 
-def in_flight(batches: Sequence[Batch]) -> list[Batch]:
+def in_flight(batches: Sequence[T]) -> list[T]:
     """Return the batches that have begun, have not ended, and still can."""
     return [batch for batch in batches if batch.end is None and is_alive(batch.pid)]
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,17 +16,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from eventrouter.store import Store
 from tests.chaos.history import Fault
-from tests.chaos.processes import descendants, is_alive
+from tests.chaos.node_world import NodeWorld
 from tests.chaos.servers import ValkeyProcess, look
 from tests.chaos.stream_checker import violations
 from tests.chaos.stream_history import SOURCE, Batch, Dropped, Probe, Record, Story, in_flight, read_batches
-from tests.e2e.accounts import REGION, Account, Queue
-from tests.e2e.nodes import NodeProcess, wait_until
+from tests.e2e.accounts import REGION, Queue
+from tests.e2e.nodes import wait_until
 from tests.e2e.streams import Stream
 
 BATCH_SIZE = 4
 KEYS = 16
-QUICK = {"EVENTROUTER_MAPPING_MAX_BACKOFF_S": "1"}
 
 
 @dataclass
@@ -42,6 +38,10 @@ class Feed:
     path: Path
     story: Story
     failed: Queue | None = None
+
+    @property
+    def faults(self) -> list[Fault]:
+        return self.story.faults
 
     def batches(self) -> list[Batch]:
         self.story.batches = read_batches(self.path)
@@ -57,41 +57,6 @@ class Feed:
     def unresolved(self) -> set[str]:
         self.batches()
         return self.story.unresolved()
-
-
-class Load:
-    """A thread that puts records on a stream, until it is stopped, and notes what it is told of each."""
-
-    def __init__(self, feed: Feed, random: Random, *, seconds: float) -> None:
-        self._feed = feed
-        self._random = random
-        self._seconds = seconds
-        self._enough = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> Load:
-        self._thread.start()
-        return self
-
-    def end(self) -> None:
-        """Say that it is enough."""
-        self._enough.set()
-
-    def stop(self) -> None:
-        """End the load, and wait until it has ended."""
-        self.end()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            while not self._enough.wait(0.1 + 0.2 * self._random.random()):
-                put(self._feed, self._random, self._random.randrange(1, 6), seconds=self._seconds)
-        except Exception as error:
-            self._failure = error
 
 
 def put(feed: Feed, random: Random, count: int, *, seconds: float = 0.02, **more: Any) -> set[str]:
@@ -122,27 +87,11 @@ def put(feed: Feed, random: Random, count: int, *, seconds: float = 0.02, **more
     return stored
 
 
-class StreamWorld:
-    """One account on one or two nodes. Callers use the first node; the others only work."""
+class StreamWorld(NodeWorld[Feed]):
+    """A world whose feeds are streams."""
 
     def __init__(self, folder: Path, valkey: ValkeyProcess, *, nodes: int, seed: int) -> None:
-        print(f"seed {seed}")
-        self.random = Random(seed)
-        self.valkey = valkey
-        self.nodes = [
-            NodeProcess(folder / f"node-{at}", redis_url=valkey.url, environment=QUICK) for at in range(nodes)
-        ]
-        self.feeds: list[Feed] = []
-        self.loads: list[Load] = []
-        self._folder = folder
-        starters = [threading.Thread(target=node.start) for node in self.nodes]
-        for starter in starters:
-            starter.start()
-        for starter in starters:
-            starter.join()
-        for node in self.nodes:
-            wait_until("every node to be ready", node.is_ready)
-        self.account = Account(self.nodes[0].url)
+        super().__init__(folder, valkey, nodes=nodes, seed=seed)
         self.kinesis = self.account.client("kinesis")
 
     def feed(self, *, shards: int, lanes: int = 1, parks: bool = False, **settings: Any) -> Feed:
@@ -168,10 +117,9 @@ class StreamWorld:
         self.feeds.append(feed)
         return feed
 
-    def load(self, feed: Feed, *, seconds: float = 0.05) -> Load:
-        load = Load(feed, Random(self.random.random()), seconds=seconds).start()
-        self.loads.append(load)
-        return load
+    def load(self, feed: Feed, *, seconds: float = 0.05) -> None:
+        """Put records on a stream from now on."""
+        self.keep_on(lambda random: put(feed, random, random.randrange(1, 6), seconds=seconds))
 
     def owners(self, feed: Feed) -> dict[str, str]:
         """Return who reads each shard's unit that is not drained."""
@@ -195,55 +143,11 @@ class StreamWorld:
 
         wait_until("every node to have its share", are_shared, poll_s=0.2)
 
-    def in_flight_on(self, node: NodeProcess, feed: Feed) -> list[Batch]:
-        """Return the batches of a feed that run on a node now."""
-        below = set(descendants(node.process.pid))
-        return [batch for batch in feed.in_flight() if batch.home in below]
-
-    # Faults.
-
-    def kill_environment(self, pid: int) -> None:
-        with self.fault(f"environment {pid}", {pid}):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(f"{pid} to be gone", lambda: not is_alive(pid))
-
-    def kill_node(self, node: NodeProcess) -> None:
-        """Kill a node; its environments end with it."""
-        below = set(descendants(node.process.pid))
-        with self.fault("node", below):
-            node.kill()
-            wait_until("its processes to be gone", lambda: not [pid for pid in below if is_alive(pid)])
-
-    @contextmanager
-    def stopped(self, node: NodeProcess) -> Iterator[None]:
-        """Stop a node for the length of the block, which begins once its environments have been ended."""
-        below = set(descendants(node.process.pid))
-        with self.fault("stopped node", below):
-            node.process.send_signal(signal.SIGSTOP)
-            running = {batch.pid for feed in self.feeds for batch in feed.in_flight() if batch.home in below}
-            wait_until("its environments to be ended", lambda: not [pid for pid in running if is_alive(pid)])
-        yield
-        node.process.send_signal(signal.SIGCONT)
-
-    @contextmanager
-    def fault(self, what: str, processes: set[int] | None = None) -> Iterator[None]:
-        """Note a fault that lasts from the beginning of the block to its end, and the environments that it hits."""
-        began = time.monotonic_ns()
-        yield
-        until = time.monotonic_ns()
-        for feed in self.feeds:
-            hit = None
-            if processes is not None:
-                hit = frozenset(b.pid for b in feed.batches() if b.pid in processes or b.home in processes)
-            feed.story.faults.append(Fault(what, began, until, hit))
-
     # The end.
 
     def settle(self, *, seconds: float = 30) -> None:
         """End all load, wait until everything put is resolved, and check every promise."""
-        for load in self.loads:
-            load.stop()
-        self.loads.clear()
+        self.end_load()
         for feed in self.feeds:
             wait_until("every record to be resolved", lambda feed=feed: not feed.unresolved(), seconds=seconds)
             wait_until("running batches to end", lambda feed=feed: not feed.in_flight())
@@ -276,16 +180,8 @@ class StreamWorld:
         return found
 
     def close(self) -> None:
-        for load in self.loads:
-            load.end()
+        super().close()
         self.kinesis.close()
-        self.account.close()
-        for node in self.nodes:
-            if node.process.poll() is None:
-                node.process.send_signal(signal.SIGCONT)
-                node.terminate()
-        for node in self.nodes:
-            node.stop()
 
 
 def dropped(record: Mapping[str, Any]) -> Dropped:
