@@ -93,9 +93,25 @@ class BenchNode:
         """Make one call of the Kinesis API and return its answer's members."""
         return self.json_call(f"Kinesis_20131202.{operation}", body)
 
-    def json_call(self, target: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Make one call of a service that speaks JSON 1.1, unsigned, and return its answer's members."""
-        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+    def sqs(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Make one call of the SQS API and return its answer's members."""
+        return self.json_call(f"AmazonSQS.{operation}", body, version="1.0")
+
+    def printed(self, function: str, word: str) -> list[float]:
+        """Return the numbers that a function has printed behind `word`, in the order of its log."""
+        found: list[float] = []
+        page: dict[str, str] = {}
+        while True:
+            body = {"logGroupName": f"/aws/lambda/{function}", "filterPattern": word, **page}
+            answer = self.json_call("Logs_20140328.FilterLogEvents", body)
+            found += [float(event["message"].split()[1]) for event in answer["events"]]
+            if "nextToken" not in answer:
+                return found
+            page = {"nextToken": answer["nextToken"]}
+
+    def json_call(self, target: str, body: dict[str, Any], *, version: str = "1.1") -> dict[str, Any]:
+        """Make one call of a service that speaks JSON in a body, unsigned, and return its answer's members."""
+        headers = {"Content-Type": f"application/x-amz-json-{version}", "X-Amz-Target": target}
         request = urllib.request.Request(self.url, data=json.dumps(body).encode(), method="POST", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()

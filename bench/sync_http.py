@@ -5,37 +5,29 @@ wrk is the client, of both. The function returns its event, so both answer the s
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.measure import Effort, Figure, Report, ratio
 from bench.processes import free_port, running
-from bench.servers import node
+from bench.servers import HEADERS, node
+from bench.wrk import MISSING, Load, is_installed, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHAT = "synchronous Invoke over HTTP, keep-alive, wrk"
+BODY = '{"id": 4711, "name": "Ada", "items": [1, 2, 3], "note": "a small event"}'
+INVOKE = {**HEADERS, "Content-Type": "application/octet-stream", "X-Amz-Invocation-Type": "RequestResponse"}
 ECHO = "def handler(event, context):\n    return event\n"
 CROWD = 32
-_SCRIPT = Path(__file__).with_name("invoke.lua")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What wrk saw."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
 
 
 def measure(effort: Effort, folder: Path) -> Report:
     """Alternate between the node and the floor, at 1 and at 32 connections."""
-    if shutil.which("wrk") is None:
-        return Report(benchmark="sync_http", what=WHAT, notes=("wrk is not installed: apt-get install wrk",))
+    if not is_installed():
+        return Report(benchmark="sync_http", what=WHAT, notes=(MISSING,))
     results: dict[tuple[str, int], list[Load]] = {}
     floor_port = free_port()
     command = [sys.executable, "-m", "uvicorn", "bench.echo_app:app", "--port", str(floor_port), "--no-access-log"]
@@ -48,11 +40,12 @@ def measure(effort: Effort, folder: Path) -> Report:
         }
         floor.wait_until("echo app", lambda: _is_listening(urls["floor"]), seconds=10)
         for url in urls.values():
-            _wrk(url, CROWD, 2)  # one environment a connection is warm after this
+            load(url, BODY, INVOKE, connections=CROWD, seconds=2)  # one environment a connection is warm after this
         for _ in range(effort.rounds):
             for connections in (1, CROWD):
                 for name, url in urls.items():
-                    results.setdefault((name, connections), []).append(_wrk(url, connections, effort.wrk_seconds))
+                    seen = load(url, BODY, INVOKE, connections=connections, seconds=effort.wrk_seconds)
+                    results.setdefault((name, connections), []).append(seen)
     return Report(benchmark="sync_http", what=WHAT, figures=_figures(results))
 
 
@@ -72,16 +65,6 @@ def _figures(results: dict[tuple[str, int], list[Load]]) -> tuple[Figure, ...]:
         ratio(f"Invoke / uvicorn echo, {CROWD} connections", rate, floor_rate, at_least=0.2),
         ratio("uvicorn echo / Invoke, p50 of 1 connection", quicker, slower),
     )
-
-
-def _wrk(url: str, connections: int, seconds: int) -> Load:
-    """Load `url` for `seconds`. Raises RuntimeError if any answer was missing or not a success."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), url]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
-    result = json.loads(answer.stdout.partition("RESULT ")[2])
-    if result["broken"] or result["refused"]:
-        raise RuntimeError(f"{result['broken']} broken and {result['refused']} refused of {result['requests']}: {url}")
-    return Load(per_second=result["requests"] / result["seconds"], p50_ms=result["p50_ms"], p99_ms=result["p99_ms"])
 
 
 def _is_listening(url: str) -> bool:

@@ -1,11 +1,13 @@
--- A synchronous Invoke as boto3 sends it, for wrk. Prints one line of JSON at the end.
+-- One request, for wrk: its arguments are the body, then the headers' names and values in turn.
+-- Prints one line of JSON at the end.
 wrk.method = "POST"
-wrk.body = '{"id": 4711, "name": "Ada", "items": [1, 2, 3], "note": "a small event"}'
-wrk.headers["Content-Type"] = "application/octet-stream"
-wrk.headers["X-Amz-Invocation-Type"] = "RequestResponse"
-wrk.headers["X-Amz-Date"] = "20260101T000000Z"
-wrk.headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, "
-    .. "SignedHeaders=host;x-amz-date, Signature=" .. string.rep("0", 64)
+
+function init(args)
+    wrk.body = args[1]
+    for i = 2, #args, 2 do
+        wrk.headers[args[i]] = args[i + 1]
+    end
+end
 
 function done(summary, latency, requests)
     local errors = summary.errors
