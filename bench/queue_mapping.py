@@ -2,7 +2,8 @@
 
 Throughput: a backlog is sent first, while the mapping is disabled; then it is enabled, and the rate is taken between
 the first and the last deletion, read from the queue's own counts every 10 ms. Latency: messages sent at a steady
-rate carry the time of their sending, and the function prints how long ago that was when it began.
+rate carry the time of their sending, and the function prints how long ago that was when it began; once more while
+another mapping's function takes a minute for each of its messages.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def handler(event, context):
     for record in event["Records"]:
         print("took", now - float(record["body"]))
 """
+SLOW = "import time\n\ndef handler(event, context):\n    time.sleep(60)\n"
+SLOW_MESSAGES = 100
 BODY = "x" * 200
 PER_SECOND = 200
 STEADY_S = 3.0
@@ -42,21 +45,26 @@ def measure(effort: Effort, folder: Path) -> Report:
     drained: list[float] = []
     medians: list[float] = []
     tails: list[float] = []
+    beside: list[float] = []
     doors: list[float] = []
     for number in range(effort.rounds):
         with valkey(folder / f"valkey-{number}") as url, node(folder / f"data-{number}", url) as running:
             running.create_function("noop", NOOP)
             running.create_function("tell", TELL)
+            running.create_function("slow", SLOW, timeout_s=70)
             drained.append(_drain(running, effort.events))
-            took = sorted(_latencies(running))
+            took = sorted(_latencies(running, seen=0))
             medians.append(statistics.median(took))
             tails.append(took[int(len(took) * 0.99) - 1])
             if is_installed():
                 doors.append(_knock(running, effort.wrk_seconds))
+            _occupy(running)
+            beside.append(statistics.median(_latencies(running, seen=2 * len(took))))
     figures = [
         Figure(name="send, invoke, delete: BatchSize 10", unit="messages/s", values=tuple(drained), at_least=5_000),
         Figure(name=f"send to invoke at {PER_SECOND}/s, p50", unit="ms", values=tuple(medians), at_most=8.0),
         Figure(name=f"send to invoke at {PER_SECOND}/s, p99", unit="ms", values=tuple(tails), at_most=30.0),
+        Figure(name="p50 beside a mapping whose function takes 60 s", unit="ms", values=tuple(beside), at_most=8.0),
     ]
     if doors:
         figures.append(
@@ -83,10 +91,14 @@ def _drain(running: BenchNode, messages: int) -> float:
     return left / elapsed
 
 
-def _latencies(running: BenchNode) -> list[float]:
-    """Send at a steady rate; return how long each message took, in milliseconds. The first ones warm up."""
+def _latencies(running: BenchNode, *, seen: int) -> list[float]:
+    """Send at a steady rate; return how long each message took, in milliseconds. The first half warms up.
+
+    `seen` messages were sent and told of before.
+    """
     url = running.sqs("CreateQueue", {"QueueName": "steady"})["QueueUrl"]
-    _map(running, "steady", "tell", {"BatchSize": 10})
+    if not seen:
+        _map(running, "steady", "tell", {"BatchSize": 10})
     connection = _connect(running)
     total = round(PER_SECOND * STEADY_S)
     began = time.perf_counter()
@@ -94,8 +106,26 @@ def _latencies(running: BenchNode) -> list[float]:
         time.sleep(max(began + number / PER_SECOND - time.perf_counter(), 0))
         _call(connection, "SendMessage", {"QueueUrl": url, "MessageBody": repr(time.time())})
     connection.close()
-    running.child.wait_until("messages", lambda: len(_taken(running)) >= 2 * total, seconds=60, poll_s=0.5)
-    return _taken(running)[total:]
+    wanted = seen + 2 * total
+    running.child.wait_until("messages", lambda: len(_taken(running)) >= wanted, seconds=60, poll_s=0.5)
+    return _taken(running)[seen + total :]
+
+
+def _occupy(running: BenchNode) -> None:
+    """Give a mapping with a slow function more than it can do, and wait until it is at it."""
+    url = running.sqs("CreateQueue", {"QueueName": "slow", "Attributes": {"VisibilityTimeout": "100"}})["QueueUrl"]
+    _map(running, "slow", "slow", {"BatchSize": 1})
+    connection = _connect(running)
+    for _ in range(SLOW_MESSAGES):
+        _call(connection, "SendMessage", {"QueueUrl": url, "MessageBody": BODY})
+    names = ["ApproximateNumberOfMessagesNotVisible"]
+
+    def is_busy() -> bool:
+        answer = _call(connection, "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": names})
+        return int(answer["Attributes"][names[0]]) > 0
+
+    running.child.wait_until("slow batches", is_busy, seconds=30)
+    connection.close()
 
 
 def _knock(running: BenchNode, seconds: int) -> float:

@@ -74,13 +74,14 @@ class BenchNode:
             text = answer.read()
         return json.loads(text) if text else {}
 
-    def create_function(self, name: str, source: str, *, reserved: int | None = None) -> None:
+    def create_function(self, name: str, source: str, *, reserved: int | None = None, timeout_s: int = 3) -> None:
         """Create a function of one module `app` and wait until it is active."""
         body = {
             "FunctionName": name,
             "Role": ROLE,
             "Runtime": RUNTIME,
             "Handler": "app.handler",
+            "Timeout": timeout_s,
             "Code": {"ZipFile": base64.b64encode(zip_of(source)).decode()},
         }
         self.call("POST", "/2015-03-31/functions", body)
