@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from eventrouter.clock import first_of
 from eventrouter.errors import AdapterError, StoreError
 from eventrouter.planes.batch_call import Try, call_function
 from eventrouter.planes.shard_parts import WorkerParts
@@ -178,13 +179,7 @@ class LaneRunner:
         if seconds is None:
             await self._signal.wait()
             return
-        woken = asyncio.ensure_future(self._signal.wait())
-        slept = asyncio.ensure_future(self._home.parts.clock.sleep(seconds))
-        try:
-            await asyncio.wait((woken, slept), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            slept.cancel()
+        await first_of(self._signal.wait(), self._home.parts.clock.sleep(seconds))
 
     async def _step(self) -> float | None:
         """Do the next thing; return how long to wait before the one after it (None: until something changes)."""

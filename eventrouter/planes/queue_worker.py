@@ -9,8 +9,9 @@ Source: lambda-semantics §4.8.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
+from eventrouter.clock import first_of
 from eventrouter.errors import AdapterError, StoreError, Unavailable
 from eventrouter.planes.queue_parts import QueueParts
 from eventrouter.planes.queue_poller import Poller
@@ -237,11 +238,11 @@ class QueueWorker:
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until there may be messages, at most `seconds`, and not longer than until the worker retires."""
         limit = () if seconds is None else (self.parts.clock.sleep(seconds),)
-        await _first(self._wait_for_source(), self._retired.wait(), *limit)
+        await first_of(self._wait_for_source(), self._retired.wait(), *limit)
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until the worker retires."""
-        await _first(self.parts.clock.sleep(seconds), self._retired.wait())
+        await first_of(self.parts.clock.sleep(seconds), self._retired.wait())
 
     async def traits(self) -> QueueTraits:
         """Return the queue's traits, asked anew now and then. Raises SourceGone, AdapterError."""
@@ -261,15 +262,3 @@ class QueueWorker:
             await self.source.wait(self.mapping.source_arn)
         except (AdapterError, SourceGone, StoreError) as error:
             await self.source_failed(error)
-
-
-async def _first(*waits: Awaitable[object]) -> None:
-    """Wait for the first of them; drop the others. What it raised is raised here."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-    for task in done:
-        task.result()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, first_of
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.store import Events, Lanes, OutboxRecord
 
@@ -80,10 +80,4 @@ class ShardOutbox:
             del self._parcels[parcel_id]
 
     async def _pause(self) -> None:
-        slept = asyncio.ensure_future(self._clock.sleep(AGAIN_S))
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait((slept, closing), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            slept.cancel()
-            closing.cancel()
+        await first_of(self._clock.sleep(AGAIN_S), self._closing.wait())

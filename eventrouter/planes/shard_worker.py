@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from eventrouter.clock import first_of
 from eventrouter.errors import AdapterError, StoreError, Unavailable
 from eventrouter.planes.lane_runner import EXPIRED, LaneRunner
 from eventrouter.planes.shard_outbox import ShardOutbox
@@ -288,18 +289,11 @@ class ShardWorker:
     async def _wait_for_records(self) -> None:
         """Store how far filtered records have brought the checkpoint, then wait for the source."""
         await self.save()
-        waiting = asyncio.ensure_future(self.source.wait(self.mapping.source_arn, self.shard, self.position))
-        retired = asyncio.ensure_future(self._retired.wait())
         try:
-            await asyncio.wait((waiting, retired), return_when=asyncio.FIRST_COMPLETED)
-            error = waiting.exception() if waiting.done() and not waiting.cancelled() else None
-        finally:
-            waiting.cancel()
-            retired.cancel()
-        if isinstance(error, AdapterError | SourceGone | StoreError):
+            waiting = self.source.wait(self.mapping.source_arn, self.shard, self.position)
+            await first_of(waiting, self._retired.wait())
+        except (AdapterError, SourceGone, StoreError) as error:
             await self._source_failed(error)
-        elif error is not None:
-            raise error
 
     async def _source_failed(self, error: Exception) -> None:
         is_gone = isinstance(error, SourceGone)
@@ -341,13 +335,7 @@ class ShardWorker:
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until the shard is let go of."""
-        slept = asyncio.ensure_future(self.parts.clock.sleep(seconds))
-        retired = asyncio.ensure_future(self._retired.wait())
-        try:
-            await asyncio.wait((slept, retired), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            slept.cancel()
-            retired.cancel()
+        await first_of(self.parts.clock.sleep(seconds), self._retired.wait())
 
     async def first_held(self, after: str) -> str | None:
         """Return the first record behind a position that the source still holds; None if there is none.

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from eventrouter.cli import main
 from eventrouter.cli.client import NodeClient, Refused
 from eventrouter.cli.mappings import short
 from tests.cli.dev_node import DevNode
@@ -46,19 +45,6 @@ def client(node):
     opened = NodeClient(node.url)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def cli(node, capfd, monkeypatch):
-    """Run one command against the node; return its exit code, what it printed, and what it complained about."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", node.url)
-
-    def run(*arguments):
-        code = main(list(arguments))
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 def until(holds, what):

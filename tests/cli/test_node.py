@@ -38,19 +38,6 @@ def node(tmp_path_factory):
         assert started.stop() == 0, started.log.read_text()[-4000:]
 
 
-@pytest.fixture
-def cli(node, capfd, monkeypatch):
-    """Run one command against the node; return its exit code, what it printed, and what it complained about."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", node.url)
-
-    def run(*arguments):
-        code = main(list(arguments))
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return run
-
-
 def test_the_banner_tells_version_functions_and_addresses_and_ends_with_ready_alone(node):
     assert node.banner[0].startswith(f"eventrouter {__version__}  ready in ")
     assert node.url in node.banner[0]

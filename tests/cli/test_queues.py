@@ -11,7 +11,6 @@ import uuid
 
 import pytest
 
-from eventrouter.cli import main
 from eventrouter.cli.client import NodeClient
 from tests.cli.dev_node import DevNode
 
@@ -70,19 +69,6 @@ def redriven(new_queue, sqs):
         return source, dead
 
     return create
-
-
-@pytest.fixture
-def cli(node, capfd, monkeypatch):
-    """Run one command against the node; return its exit code, what it printed, and what it complained about."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", node.url)
-
-    def run(*arguments):
-        code = main(list(arguments))
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 def depth(sqs, url):

@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 
-from eventrouter.cli import main
 from eventrouter.cli.client import NodeClient
 from tests.cli.dev_node import DevNode
 
@@ -40,19 +39,6 @@ def stream(kinesis):
     name = f"stream-{uuid.uuid4().hex[:12]}"
     kinesis("CreateStream", StreamName=name, ShardCount=1)
     return name
-
-
-@pytest.fixture
-def cli(node, capfd, monkeypatch):
-    """Run one command against the node; return its exit code, what it printed, and what it complained about."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", node.url)
-
-    def run(*arguments):
-        code = main(list(arguments))
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 def held(kinesis, stream, shard=FIRST):

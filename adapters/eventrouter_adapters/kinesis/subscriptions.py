@@ -6,12 +6,11 @@ the node that serves them only: a consumer that changes nodes may have two for a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, first_of
 from eventrouter.ports import Caller, Operation
 from eventrouter.rules.stream import RecordId, Stream, StreamShard
 from eventrouter_adapters.kinesis import errors
@@ -121,10 +120,4 @@ class SubscriptionOperations:
 
     async def _pause(self, stream: Stream, shard: StreamShard, after: RecordId, seconds: float) -> None:
         """Wait for a record, at most `seconds` of the clock."""
-        woken = asyncio.ensure_future(self._reader.wait(stream, shard, after))
-        slept = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait((woken, slept), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            slept.cancel()
+        await first_of(self._reader.wait(stream, shard, after), self._clock.sleep(seconds))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, first_of
 from eventrouter.errors import AdapterError, StoreError
 from eventrouter.ports import QueueMessage, QueueSource, QueueTraits, SourceGone
 from eventrouter.store.queues import DeleteOutcome, NoSuchQueue, QueueName, Queues
@@ -82,13 +82,7 @@ class SqsSource(QueueSource):
         pause_s = bell.look_at - self._clock.monotonic()
         if bell.rings > bell.seen or pause_s <= 0:
             return
-        rung = asyncio.ensure_future(bell.rung.wait())
-        slept = asyncio.ensure_future(self._clock.sleep(pause_s))
-        try:
-            await asyncio.wait((rung, slept), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            rung.cancel()
-            slept.cancel()
+        await first_of(bell.rung.wait(), self._clock.sleep(pause_s))
 
     async def delete(self, arn: str, receipts: Sequence[str]) -> int:
         """Delete messages. In a FIFO queue the next ones of their groups may be free then."""
