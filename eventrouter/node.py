@@ -37,6 +37,7 @@ from eventrouter.planes.deployments import Deployments
 from eventrouter.planes.destinations import DestinationPlane
 from eventrouter.planes.dispatch import Dispatch
 from eventrouter.planes.events import EventPlane
+from eventrouter.planes.function_calls import FunctionCalls
 from eventrouter.planes.function_target import FunctionTarget
 from eventrouter.planes.hot_reload import HotReload
 from eventrouter.planes.intake import IntakeGuard
@@ -163,13 +164,16 @@ class Node:
                 log=self.log,
             )
         )
-        adapters = load_adapters(AdapterContext(settings=settings, clock=clock, store=self.store, moves=moves))
+        calls = FunctionCalls(functions=self.store.functions, sync=lambda: self.sync, events=lambda: self.events)
+        adapters = load_adapters(
+            AdapterContext(settings=settings, clock=clock, store=self.store, moves=moves, functions=calls)
+        )
         targets: dict[str, Target] = {target.service: target for adapter in adapters for target in adapter.targets}
         sources = self.sources = {source.service: source for adapter in adapters for source in adapter.streams}
         queues = self.queues = {source.service: source for adapter in adapters for source in adapter.queues}
         await self._start_synchronous()
         destinations = await self._start_asynchronous(targets)
-        targets["lambda"] = FunctionTarget(functions=self.store.functions, events=self.events)
+        targets["lambda"] = FunctionTarget(calls)
         await self._start_mappings(sources, queues, destinations)
         deployments = await self._start_upkeep(adapters)
         self._build_door(deployments, adapters, targets)

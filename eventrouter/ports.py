@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from eventrouter.rules.invocation import Invocation
     from eventrouter.rules.mapping import StartingPosition
     from eventrouter.rules.names import FunctionName
-    from eventrouter.rules.outcome import Run
+    from eventrouter.rules.outcome import Run, Throttled
     from eventrouter.settings import Settings
     from eventrouter.store import Store
     from eventrouter.store.queues import MoveTask, QueueName
@@ -330,6 +330,28 @@ class ServiceApi:
     members: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+class FunctionCalls(Protocol):
+    """Invokes functions by ARN, for adapters whose events are pushed: schedules, HTTP routes."""
+
+    def exists(self, arn: str) -> bool:
+        """Say whether `arn` names a function that is there."""
+        ...
+
+    async def call(self, arn: str, payload: bytes, *, request_id: str, trace: str = "") -> Run | Throttled:
+        """Invoke synchronously. `payload` is JSON, `request_id` a UUID: the invocation's own.
+
+        Raises AdapterError if there is no such function, Unavailable and RuntimeFault as the synchronous plane does.
+        """
+        ...
+
+    async def accept(self, arn: str, payload: bytes, *, request_id: str, trace: str = "") -> None:
+        """Store an asynchronous event; return once it is durable. The same `request_id` again is the same event.
+
+        Raises AdapterError if there is no such function, IntakeRefused (nothing stored) or Unavailable (unknown).
+        """
+        ...
+
+
 class MoveTasks(Protocol):
     """Works off the tasks that move messages from queue to queue, in the background."""
 
@@ -346,6 +368,7 @@ class AdapterContext:
     clock: Clock
     store: Store
     moves: MoveTasks | None = None
+    functions: FunctionCalls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from uuid import NAMESPACE_URL, uuid5
 
-from eventrouter.errors import AdapterError, IntakeRefused, RequestError, Unavailable
-from eventrouter.planes.events import EventPlane
-from eventrouter.ports import Delivery
-from eventrouter.rules.invocation import Invocation
-from eventrouter.rules.names import FunctionReference, parse_reference
-from eventrouter.store import Functions
+from eventrouter.errors import AdapterError, IntakeRefused, Unavailable
+from eventrouter.ports import Delivery, FunctionCalls
 
 
 class FunctionTarget:
@@ -17,35 +13,15 @@ class FunctionTarget:
 
     service = "lambda"
 
-    def __init__(self, *, functions: Functions, events: EventPlane) -> None:
-        self._functions = functions
-        self._events = events
+    def __init__(self, calls: FunctionCalls) -> None:
+        self._calls = calls
 
     async def exists(self, arn: str) -> bool:
-        try:
-            return self._functions.get(_reference(arn).function) is not None
-        except RequestError:
-            return False
+        return self._calls.exists(arn)
 
     async def deliver(self, arn: str, delivery: Delivery) -> None:
-        reference = _reference(arn)
-        function = self._functions.runnable(reference.function)
-        if function is None:
-            raise AdapterError(f"Function not found: {arn}", transient=False)
-        invocation = Invocation(
-            request_id=str(uuid5(NAMESPACE_URL, f"{arn}#{delivery.id}")),
-            reference=reference,
-            payload=delivery.body,
-            trace=delivery.trace,
-        )
+        request_id = str(uuid5(NAMESPACE_URL, f"{arn}#{delivery.id}"))
         try:
-            await self._events.accept(function, invocation)
+            await self._calls.accept(arn, delivery.body, request_id=request_id, trace=delivery.trace)
         except (IntakeRefused, Unavailable) as error:
             raise AdapterError(str(error), transient=True) from error
-
-
-def _reference(arn: str) -> FunctionReference:
-    parts = arn.split(":")
-    if len(parts) < 7:
-        raise RequestError("InvalidParameterValueException", f"{arn!r} is not the ARN of a function")
-    return parse_reference(arn, None, account=parts[4], region=parts[3])
