@@ -9,7 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """When a loop looks again: after `at_most_s`, or sooner if something is known to be due in `due_in_s`."""
+
+    at_most_s: float
+    due_in_s: float | None = None
+
+    @property
+    def soonest_s(self) -> float:
+        """Return how long the pause is at most."""
+        return self.at_most_s if self.due_in_s is None else min(self.at_most_s, self.due_in_s)
 
 
 class Clock(Protocol):
@@ -27,6 +41,10 @@ class Clock(Protocol):
         """Wait for `seconds`."""
         ...
 
+    async def pause(self, pause: Pause) -> None:
+        """Wait between two looks. Virtual time is moved by what is due only: nobody else changes anything there."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -39,6 +57,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def pause(self, pause: Pause) -> None:
+        await asyncio.sleep(pause.soonest_s)
 
 
 async def first_of(*waits: Awaitable[object]) -> None:

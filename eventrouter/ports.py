@@ -16,7 +16,7 @@ from eventrouter.errors import EventRouterError
 
 if TYPE_CHECKING:
     from eventrouter.api.http import InternalHandler
-    from eventrouter.clock import Clock
+    from eventrouter.clock import Clock, Pause
     from eventrouter.rules.function import Function
     from eventrouter.rules.invocation import Invocation
     from eventrouter.rules.mapping import StartingPosition
@@ -384,5 +384,5 @@ class Adapter:
     targets: tuple[Target, ...] = ()
     streams: tuple[StreamSource, ...] = ()
     queues: tuple[QueueSource, ...] = ()
-    loops: Mapping[str, Callable[[], Awaitable[float]]] = field(default_factory=dict)
+    loops: Mapping[str, Callable[[], Awaitable[float | Pause]]] = field(default_factory=dict)
     routes: Mapping[str, InternalHandler] = field(default_factory=dict)

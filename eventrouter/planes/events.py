@@ -12,7 +12,7 @@ from uuid import UUID
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.errors import NodeDead, StoreError
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
@@ -122,14 +122,14 @@ class EventPlane:
 
     # Looking for due events.
 
-    async def _look(self) -> float:
+    async def _look(self) -> Pause:
         """Wake the pumps of every function with events due; return how long the next look may wait."""
-        next_ms = LOOK_EVERY_S * 1_000
+        next_ms: int | None = None
         try:
             dues = await self._events.due_all()
         except NodeDead:
             self._on_dead()
-            return LOOK_EVERY_S
+            return Pause(LOOK_EVERY_S)
         for partition, due in enumerate(dues):
             for key in due.functions:
                 if key == DESTINATIONS:
@@ -137,8 +137,9 @@ class EventPlane:
                 else:
                     self._pump(FunctionName.from_key(key)).wake()
             if due.next_in_ms is not None:
-                next_ms = min(next_ms, max(due.next_in_ms, 1))
-        return next_ms / 1_000
+                wait_ms = max(due.next_in_ms, 1)
+                next_ms = wait_ms if next_ms is None else min(next_ms, wait_ms)
+        return Pause(LOOK_EVERY_S, None if next_ms is None else next_ms / 1_000)
 
     def _pump(self, name: FunctionName) -> Pump:
         pump = self._pumps.get(name.key)

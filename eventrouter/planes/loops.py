@@ -13,7 +13,7 @@ from typing import Self
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.errors import StoreError
 from eventrouter.metrics import Metrics
 
@@ -22,8 +22,9 @@ WATCH_EVERY_S = 10.0
 RESTART_AFTER_S = 30.0
 GIVE_UP_AFTER_S = 60.0
 
-Turn = Callable[[], Awaitable[float]]
-"""One turn of a loop; returns how many seconds to wait before the next."""
+
+Turn = Callable[[], Awaitable[float | Pause]]
+"""One turn of a loop; returns how long to wait before the next. A number of seconds is a Pause of nothing due."""
 
 
 class Loops:
@@ -114,23 +115,23 @@ class _Loop:
         while True:
             if self._turn_began_at is None:
                 self._turn_began_at = self._clock.monotonic()
-            pause_s = await self._make_turn()
+            pause = await self._make_turn()
             self._turn_began_at = None
-            await self._clock.sleep(pause_s)
+            await self._clock.pause(pause)
 
-    async def _make_turn(self) -> float:
+    async def _make_turn(self) -> Pause:
         try:
-            pause_s = await self._turn()
+            pause = await self._turn()
         except StoreError as error:
             self._failed()
             self._log.warning("loop.turn_failed", loop=self.name, reason=str(error))
-            return FAILED_PAUSE_S
+            return Pause(FAILED_PAUSE_S)
         except Exception:  # noqa: BLE001 - a loop that ended here would end unnoticed
             self._failed()
             self._log.error("loop.turn_crashed", loop=self.name, exc_info=True)
-            return FAILED_PAUSE_S
+            return Pause(FAILED_PAUSE_S)
         self._succeeded_at = self._clock.monotonic()
-        return pause_s
+        return pause if isinstance(pause, Pause) else Pause(pause)
 
     def _failed(self) -> None:
         self._metrics.loop_failures.labels(self.name).inc()

@@ -12,6 +12,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from eventrouter.clock import Pause
+
 T = TypeVar("T")
 
 EPOCH_MS = 1_767_225_600_000
@@ -58,6 +60,9 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def pause(self, pause: Pause) -> None:
+        await asyncio.sleep(pause.soonest_s)
 
 
 def virtual_clock() -> VirtualClock:
