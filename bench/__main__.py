@@ -29,6 +29,7 @@ BENCHMARKS = (
     "idle_shards",
     "rq_jobs",
     "cold_start",
+    "hot_reload",
     "idle",
     "runtime",
 )

@@ -22,7 +22,7 @@ from bench.servers import ACCOUNT, REGION, node, valkey
 from eventrouter.clock import SystemClock
 from eventrouter.rules.names import FunctionName
 from eventrouter.settings import Settings
-from eventrouter.store import open_store
+from eventrouter.store import open_store, redis_lanes
 from eventrouter.store.connect import make_client
 from eventrouter.store.events import NewEvent
 
@@ -90,7 +90,11 @@ async def _store_events(url: str, events: int) -> str:
     """Store the backlog through the store's own door; return the key of the hash that holds unfinished events."""
     client = make_client(url)
     store = await open_store(
-        client, prefix=_DEFAULTS.key_prefix, partitions=_DEFAULTS.partitions, clock=SystemClock(), random=Random(1)
+        redis_lanes(client),
+        prefix=_DEFAULTS.key_prefix,
+        partitions=_DEFAULTS.partitions,
+        clock=SystemClock(),
+        random=Random(1),
     )
     payload = b'{"text": "%s"}' % (b"x" * (EVENT_BYTES - 12))
     for first in range(0, events, 500):

@@ -24,7 +24,7 @@ from bench.servers import ACCOUNT, REGION, valkey
 from eventrouter.clock import SystemClock
 from eventrouter.planes.move_tasks import JOB
 from eventrouter.settings import Settings
-from eventrouter.store import Store, open_store
+from eventrouter.store import Store, open_store, redis_lanes
 from eventrouter.store.connect import make_client
 from eventrouter.store.jobs import Jobs, queue_name
 from eventrouter.store.queues import MoveStatus, MoveTask, NewMessage, QueueName, QueueSettings
@@ -125,7 +125,7 @@ def _worker(url: str, folder: Path) -> Iterator[Child]:
 async def _move(url: str, jobs: Jobs, messages: int) -> float:
     """Move the messages of a queue as a task; return how many a second."""
     store = await open_store(
-        make_client(url),
+        redis_lanes(make_client(url)),
         prefix=_DEFAULTS.key_prefix,
         partitions=_DEFAULTS.partitions,
         clock=SystemClock(),

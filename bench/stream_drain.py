@@ -22,7 +22,7 @@ from bench.servers import ACCOUNT, REGION, BenchNode, node, valkey
 from eventrouter.clock import SystemClock
 from eventrouter.rules.stream import RecordId, StreamName
 from eventrouter.settings import Settings
-from eventrouter.store import open_store
+from eventrouter.store import open_store, redis_lanes
 from eventrouter.store.connect import make_client
 from eventrouter.store.keys import Keys
 
@@ -139,7 +139,11 @@ async def _fill(url: str, records: int) -> tuple[list[str], list[str], list[list
     """Store the backlog through the store's own door; return each shard's unit, Redis stream and ids."""
     client = make_client(url)
     store = await open_store(
-        client, prefix=_DEFAULTS.key_prefix, partitions=_DEFAULTS.partitions, clock=SystemClock(), random=Random(1)
+        redis_lanes(client),
+        prefix=_DEFAULTS.key_prefix,
+        partitions=_DEFAULTS.partitions,
+        clock=SystemClock(),
+        random=Random(1),
     )
     stream = store.streams.catalogue.get(_NAME.key)
     assert stream is not None, "the stream is not there"

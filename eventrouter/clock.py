@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """When a loop looks again: after `at_most_s`, or sooner if something is known to be due in `due_in_s`."""
+    """When a loop looks again: after `at_most_s`, or sooner if something is known to be due in `due_in_s`.
+
+    What `recurs` is due again and again, for ever: nobody waits until it is over.
+    """
 
     at_most_s: float
     due_in_s: float | None = None
+    recurs: bool = False
 
     @property
     def soonest_s(self) -> float:
@@ -41,6 +46,10 @@ class Clock(Protocol):
         """Wait for `seconds`."""
         ...
 
+    def unhurried(self) -> AbstractContextManager[None]:
+        """Begin a passage whose waiting ends early if anything happens: its time-outs never move virtual time."""
+        ...
+
     async def pause(self, pause: Pause) -> None:
         """Wait between two looks. Virtual time is moved by what is due only: nobody else changes anything there."""
         ...
@@ -57,6 +66,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def pause(self, pause: Pause) -> None:
         await asyncio.sleep(pause.soonest_s)

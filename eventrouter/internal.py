@@ -10,21 +10,40 @@ from urllib.parse import unquote
 from eventrouter import __version__
 from eventrouter.api.http import InternalHandler, Request, Response, json_response, text_response
 from eventrouter.clock import Clock
+from eventrouter.internal_clock import ADVANCE_PATH, CLOCK_PATH, ClockRoutes
+from eventrouter.internal_history import EXPLAIN_PATH, HistoryRoutes
 from eventrouter.internal_mappings import MAPPINGS_PATH, MappingRoutes
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
-from eventrouter.peers import HEALTH_PATH, PACKAGES_PATH
+from eventrouter.peers import HEALTH_PATH, HISTORY_PATH, PACKAGES_PATH, Peers
+from eventrouter.planes.explain import Explainer
 from eventrouter.planes.membership import Membership
+from eventrouter.planes.standing import Standings
+from eventrouter.planes.time_travel import TimeTravel
 from eventrouter.ports import ServiceApi, StreamSource
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
+from eventrouter.runtime.facts import EnvironmentInfo
 from eventrouter.runtime.packages import Packages
-from eventrouter.runtime.pool import Runtime
 from eventrouter.settings import Settings
-from eventrouter.store import DESTINATIONS, Store
+from eventrouter.store import DESTINATIONS, HostInfo, Store
 
 FUNCTIONS_PATH = "/_eventrouter/functions/"
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 ZIP_TYPE = (b"content-type", b"application/zip")
+
+
+class ShownEnvironments(Protocol):
+    """What these paths show of a node's environments."""
+
+    @property
+    def not_applied(self) -> list[str]:
+        """Return what this system does not let environments have, each with the reason."""
+        ...
+
+    def stats(self) -> list[EnvironmentInfo]:
+        """Return what is known of each environment now."""
+        ...
 
 
 class ShownNode(Protocol):
@@ -33,13 +52,17 @@ class ShownNode(Protocol):
     settings: Settings
     clock: Clock
     metrics: Metrics
+    journal: Journal
     store: Store
     packages: Packages
-    runtime: Runtime
     membership: Membership
     server: str
+    travel: TimeTravel | None
     services: Mapping[str, ServiceApi]
     sources: Mapping[str, StreamSource]
+
+    @property
+    def runtime(self) -> ShownEnvironments: ...
 
     @property
     def is_ready(self) -> bool: ...
@@ -57,7 +80,10 @@ def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
         sources=node.sources,
         clock=node.clock,
         incarnation=lambda: node.membership.incarnation,
+        journal=node.journal,
     )
+    histories = HistoryRoutes(_explainer(node))
+    clock = ClockRoutes(node.clock, node.travel)
     return {
         "/healthz": routes.healthz,
         "/readyz": routes.readyz,
@@ -72,7 +98,31 @@ def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
         PACKAGES_PATH: routes.package,
         FUNCTIONS_PATH: routes.function,
         MAPPINGS_PATH: mappings.answer,
+        EXPLAIN_PATH: histories.explain,
+        HISTORY_PATH: histories.history,
+        CLOCK_PATH: clock.show,
+        ADVANCE_PATH: clock.advance,
     }
+
+
+def _explainer(node: ShownNode) -> Explainer:
+    async def others() -> list[HostInfo]:
+        hosts = await node.store.hosts.list()
+        return [info for incarnation, info in hosts.items() if incarnation != node.membership.incarnation]
+
+    standings = Standings(
+        store=node.store,
+        sources=node.sources,
+        clock=node.clock,
+        region=node.settings.region,
+        retry_base_ms=round(node.settings.async_retry_base_delay * 1_000),
+    )
+    return Explainer(
+        journal=node.journal,
+        node=lambda: node.membership.incarnation,
+        standings=standings,
+        ask=Peers(others).histories,
+    )
 
 
 class _InternalRoutes:

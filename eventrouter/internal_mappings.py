@@ -17,9 +17,11 @@ import msgspec
 from eventrouter.api.http import Request, Response, json_response
 from eventrouter.clock import Clock
 from eventrouter.errors import AdapterError
+from eventrouter.journal import Facts, Journal, Span
 from eventrouter.planes.shard_moves import FromSequence, NoSuchPlace, NotDisabled, ShardMoves, SinceTime
 from eventrouter.planes.shard_progress import MappingProgress, ProgressReader
 from eventrouter.ports import SourceGone, StreamSource
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.store import Store
 
@@ -35,8 +37,15 @@ class MappingRoutes:
     """Answers everything below MAPPINGS_PATH."""
 
     def __init__(
-        self, *, store: Store, sources: Mapping[str, StreamSource], clock: Clock, incarnation: Callable[[], str]
+        self,
+        *,
+        store: Store,
+        sources: Mapping[str, StreamSource],
+        clock: Clock,
+        incarnation: Callable[[], str],
+        journal: Journal,
     ) -> None:
+        self._journal = journal
         self._mappings = store.mappings
         self._clock = clock
         self._progress = ProgressReader(lanes=store.lanes, hosts=store.hosts, sources=sources, clock=clock)
@@ -91,6 +100,10 @@ class MappingRoutes:
         if not asked.skip:
             raise _BadRequest("skip must be true: a blocked shard goes on only without what blocks it")
         skipped = await self._moves.skip(mapping, asked.shard)
+        for each in skipped:
+            span = Span(each.shard, each.first, each.last) if each.first else None
+            facts: Facts = {"lane": each.lane, "tries": each.invokes}
+            self._journal.note(f"{mapping.uuid}/{each.shard}", Rule.SKIPPED, facts, (), (), span)
         return {"skipped": [dataclasses.asdict(each) for each in skipped]}
 
 

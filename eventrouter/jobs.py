@@ -11,7 +11,7 @@ from eventrouter.errors import StoreError
 from eventrouter.logging import get_logger
 from eventrouter.planes.move_turn import MoveTurn
 from eventrouter.rules.move_rate import MoveRate
-from eventrouter.store import Scripts, make_client
+from eventrouter.store import Scripts, make_client, redis_lanes
 from eventrouter.store.jobs import again, notes, others_wait
 from eventrouter.store.keys import Keys
 from eventrouter.store.queues import QueueName, Queues
@@ -35,7 +35,7 @@ async def _make_turn(source: QueueName, handle: str, rate: MoveRate, clock: Syst
     settings = worker_settings()
     assert settings.redis_url is not None
     random = SystemRandom()
-    scripts = Scripts.over(make_client(settings.redis_url), clock=clock, random=random)
+    scripts = Scripts(redis_lanes(make_client(settings.redis_url)), clock=clock, random=random)
     try:
         queues = Queues(scripts, Keys(settings.key_prefix, settings.partitions), clock, random)
         turn = MoveTurn(queues=queues, clock=clock, source=source, handle=handle, rate=rate, others_wait=others_wait)

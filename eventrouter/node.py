@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
 from typing import NoReturn, Self
@@ -25,11 +25,11 @@ from eventrouter.api.request_ids import RequestIds
 from eventrouter.api.server import HttpServer
 from eventrouter.clock import Clock, SystemClock
 from eventrouter.data_dir import DataDir, Identity
-from eventrouter.errors import ConfigError, StoreError
 from eventrouter.internal import internal_routes
+from eventrouter.journal import Journal
 from eventrouter.logging import get_logger
 from eventrouter.metrics import Metrics
-from eventrouter.node_jobs import build_move_tasks
+from eventrouter.node_home import Home, JobFacts, MachineHome, NodeEnvironments, time_key
 from eventrouter.node_mappings import MappingPlanes
 from eventrouter.peers import Peers, is_isolated
 from eventrouter.planes.claims import Claims
@@ -45,17 +45,17 @@ from eventrouter.planes.log_shipper import LogShipper
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.membership import Membership
 from eventrouter.planes.observer import RunRecorder
+from eventrouter.planes.schedules import SchedulePlane
 from eventrouter.planes.sync import SyncPlane
+from eventrouter.planes.time_travel import TimeTravel
 from eventrouter.ports import Adapter, AdapterContext, QueueSource, ServiceApi, StreamSource, Target
 from eventrouter.rules.function import Function
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.facts import NodeFacts
 from eventrouter.runtime.packages import Packages
-from eventrouter.runtime.pool import Runtime
 from eventrouter.settings import Settings
-from eventrouter.store import HostInfo, Store, make_client, open_store
-from eventrouter.store.checks import judge_server, read_facts
-from eventrouter.store.embedded import EmbeddedValkey
+from eventrouter.store import HostInfo, Store, open_store
+from eventrouter.travelling_clock import TravellingClock
 
 DAY_MS = 86_400_000
 GAVE_UP_EXIT_CODE = 70
@@ -67,7 +67,7 @@ class Node:
     """One running eventrouter process. Entering starts it; leaving drains it within `settings.grace_s`."""
 
     store: Store
-    runtime: Runtime
+    runtime: NodeEnvironments
     packages: Packages
     membership: Membership
     dispatch: Dispatch
@@ -78,11 +78,24 @@ class Node:
     services: Mapping[str, ServiceApi]
     sources: Mapping[str, StreamSource]
     queues: Mapping[str, QueueSource]
+    travel: TimeTravel | None = None
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        home: Home | None = None,
+        prepare: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """`clock`: the time users see; `home`: where the node lives; `prepare`: called before it says it is ready."""
         self.settings = settings
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = clock or (TravellingClock() if settings.clock == "virtual" else SystemClock())
+        self._home: Home = home or MachineHome(settings)
+        self._prepare = prepare
         self.metrics = Metrics()
+        self.journal = Journal(self.clock, limit=self._home.journal_limit)
         self.log = get_logger()
         self.server = ""
         self.url = ""
@@ -133,17 +146,27 @@ class Node:
         settings, clock = self.settings, self.clock
         data_dir = await self._stack.enter_async_context(DataDir(settings.data_dir, clock))
         await self._open_store(data_dir)
-        listener = self._listen()
+        listener, self.url = self._home.listen()
+        if isinstance(self.clock, TravellingClock):
+            self.travel = TimeTravel(
+                clock=self.clock,
+                machine=self._home.clock,
+                store=self.store,
+                offset_key=time_key(settings),
+                is_running=lambda: any(info.in_flight or info.pid is None for info in self.runtime.stats()),
+            )
+            await self.travel.resume()
 
         self._loops = await self._stack.enter_async_context(
-            Loops(clock=clock, metrics=self.metrics, log=self.log, give_up=self._give_up)
+            Loops(clock=clock, machine=self._home.clock, metrics=self.metrics, log=self.log, give_up=self._give_up)
+        )
+        self._beats = await self._stack.enter_async_context(
+            Loops(clock=self._home.clock, metrics=self.metrics, log=self.log, give_up=self._give_up)
         )
         self.packages = Packages(data_dir.path / "packages", Peers(self._other_hosts).fetch_package)
         shipper = await self._stack.enter_async_context(self._log_shipper())
         self.runtime = await self._stack.enter_async_context(
-            Runtime(
-                settings=settings,
-                clock=clock,
+            self._home.environments(
                 packages=self.packages,
                 node=NodeFacts(endpoint_url=lambda: self.url),
                 observe=RunRecorder(metrics=self.metrics, logs=shipper, log=self.log),
@@ -153,20 +176,24 @@ class Node:
         self.store.functions.on_change(self._function_changed)
         await self._join(data_dir)
         moves = await self._stack.enter_async_context(
-            build_move_tasks(
-                settings=settings,
-                redis_url=self._redis_url,
-                host=self.membership.incarnation.partition("-")[0],
-                store=self.store,
-                loops=self._loops,
-                clock=clock,
-                random=self._random,
-                log=self.log,
+            self._home.moves(
+                JobFacts(
+                    settings=settings,
+                    redis_url=self._redis_url,
+                    host=self.membership.incarnation.partition("-")[0],
+                    store=self.store,
+                    loops=self._loops,
+                    clock=clock,
+                    new_number=lambda: self._random.getrandbits(32),
+                    log=self.log,
+                )
             )
         )
         calls = FunctionCalls(functions=self.store.functions, sync=lambda: self.sync, events=lambda: self.events)
         adapters = load_adapters(
-            AdapterContext(settings=settings, clock=clock, store=self.store, moves=moves, functions=calls)
+            AdapterContext(
+                settings=settings, clock=clock, store=self.store, moves=moves, functions=calls, random=self._random
+            )
         )
         targets: dict[str, Target] = {target.service: target for adapter in adapters for target in adapter.targets}
         sources = self.sources = {source.service: source for adapter in adapters for source in adapter.streams}
@@ -174,6 +201,19 @@ class Node:
         await self._start_synchronous()
         destinations = await self._start_asynchronous(targets)
         targets["lambda"] = FunctionTarget(calls)
+        await self._stack.enter_async_context(
+            SchedulePlane(
+                schedules=self.store.schedules,
+                functions=calls,
+                targets=targets,
+                loops=self._loops,
+                clock=clock,
+                random=self._random,
+                journal=self.journal,
+                log=self.log,
+                may_take_work=lambda: self.membership.may_take_work,
+            )
+        )
         await self._start_mappings(sources, queues, destinations)
         deployments = await self._start_upkeep(adapters)
         self._build_door(deployments, adapters, targets)
@@ -181,37 +221,16 @@ class Node:
 
     async def _open_store(self, data_dir: DataDir) -> None:
         settings = self.settings
-        url = settings.redis_url
-        if url is None:
-            valkey = await self._stack.enter_async_context(
-                EmbeddedValkey(data_dir.path / "valkey", settings.durability)
-            )
-            url = valkey.url
-        self._redis_url = url
-        client = make_client(url)
-        try:
-            facts = self._server_facts = await read_facts(client)
-        except StoreError as error:
-            await client.aclose()
-            raise ConfigError(
-                f"redis_url: Redis cannot be used: {error}. "
-                "Fix: start the server, or name another with --redis-url or EVENTROUTER_REDIS_URL"
-            ) from error
-        findings = judge_server(facts, settings.durability)
-        for finding in findings:
-            if not finding.fatal:
-                self.log.warning("server.advised", what=finding.what, why=finding.why, fix=finding.fix)
-        if fatal := [finding for finding in findings if finding.fatal]:
-            await client.aclose()
-            raise ConfigError("; ".join(f"{f.what}: {f.why}. Fix: {f.fix}" for f in fatal))
-        self.server = f"{'embedded ' if settings.redis_url is None else ''}{facts.name}"
+        server = await self._home.open_server(self._stack, data_dir.path, self.log)
+        self.server, self._redis_url, self._knows_memory = server.name, server.url, server.knows_memory
         self.store = await open_store(
-            client,
+            server.make_lane,
             prefix=settings.key_prefix,
             partitions=settings.partitions,
             clock=self.clock,
             random=self._random,
             account_limit=settings.account_concurrency,
+            scripts=self._home.scripts,
         )
         self._stack.push_async_callback(self.store.close)
         await self.store.functions.refresh()
@@ -245,8 +264,8 @@ class Node:
             refresh=self.store.refresh,
             slots=self.store.slots,
             environments=self.runtime,
-            loops=self._loops,
-            clock=self.clock,
+            loops=self._beats,
+            clock=self._home.clock,
             log=self.log,
             info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
             new_incarnation=new_incarnation,
@@ -272,6 +291,7 @@ class Node:
             clock=self.clock,
             random=self._random,
             metrics=self.metrics,
+            journal=self.journal,
             log=self.log,
             may_take_work=lambda: self.membership.may_take_work,
         )
@@ -282,6 +302,7 @@ class Node:
             slots=self.store.slots,
             environments=self.runtime,
             metrics=self.metrics,
+            journal=self.journal,
             elsewhere=self.dispatch,
         )
         self.store.functions.on_change(self.sync.function_changed)
@@ -292,7 +313,9 @@ class Node:
         claims = Claims(incarnation=self._incarnation, events=store.events, clock=clock, metrics=metrics, log=log)
         self._stack.push_async_callback(claims.stop)
         destinations = await self._stack.enter_async_context(
-            DestinationPlane(claims=claims, targets=targets, clock=clock, metrics=metrics, log=log)
+            DestinationPlane(
+                claims=claims, targets=targets, clock=clock, metrics=metrics, journal=self.journal, log=log
+            )
         )
         self.events = await self._stack.enter_async_context(
             EventPlane(
@@ -305,6 +328,7 @@ class Node:
                 environments=self.runtime,
                 clock=clock,
                 metrics=metrics,
+                journal=self.journal,
                 log=log,
                 new_id=self._new_id,
                 may_take_work=lambda: self.membership.may_take_work,
@@ -333,6 +357,7 @@ class Node:
                 loops=self._loops,
                 clock=self.clock,
                 metrics=self.metrics,
+                journal=self.journal,
                 log=self.log,
                 new_id=self._new_id,
                 on_deliveries_due=destinations.wake,
@@ -352,11 +377,18 @@ class Node:
                 account_limit=self.settings.account_concurrency,
             )
         )
-        if self._server_facts.info:
+        if self._knows_memory:
             await self._stack.enter_async_context(IntakeGuard(store=store, loops=self._loops, log=log))
-        await self._stack.enter_async_context(
-            HotReload(functions=store.functions, environments=self.runtime, clock=self.clock, log=log)
-        )
+        if self._home.watches_code:
+            await self._stack.enter_async_context(
+                HotReload(
+                    functions=store.functions,
+                    environments=self.runtime,
+                    data_dir=self.settings.data_dir,
+                    clock=self.clock,
+                    log=log,
+                )
+            )
         for adapter in adapters:
             for name, turn in adapter.loops.items():
                 self._loops.start(name, turn)
@@ -395,33 +427,18 @@ class Node:
             settings=settings,
             request_ids=self._ids,
             log=self.log,
+            fallbacks=[adapter.fallback for adapter in adapters if adapter.fallback is not None],
         )
 
     # Serving HTTP.
 
-    def _listen(self) -> socket.socket:
-        """Bind the port at once, so that the node's own URL is known to its parts."""
-        settings = self.settings
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            listener.close()
-            raise ConfigError(
-                f"port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
-                "Fix: choose another with --port or EVENTROUTER_PORT"
-            ) from error
-        port = listener.getsockname()[1]
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-        self.url = settings.advertise_url or f"http://{host}:{port}"
-        return listener
-
-    async def _serve(self, listener: socket.socket) -> None:
-        server = HttpServer(self.gateway)
-        self._stack.push_async_callback(server.stop)
-        await server.start(listener)
+    async def _serve(self, listener: socket.socket | None) -> None:
+        if listener is not None:
+            server = HttpServer(self.gateway)
+            self._stack.push_async_callback(server.stop)
+            await server.start(listener)
+        if self._prepare is not None:
+            await self._prepare()
         self._serving = True
 
     # Draining.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from random import Random
 
 from structlog.typing import FilteringBoundLogger
 
@@ -27,10 +26,13 @@ def build_move_tasks(
     store: Store,
     loops: Loops,
     clock: Clock,
-    random: Random,
+    new_number: Callable[[], int],
     log: FilteringBoundLogger,
 ) -> MoveTasks:
-    """Build what works off move tasks. `host` is this node's id, the same after a restart."""
+    """Build what works off move tasks. `host` is this node's id, the same after a restart.
+
+    `new_number` tells workers apart: any number of 32 bits.
+    """
     prefix = f"{settings.key_prefix}-{host}"
 
     def open_jobs() -> JobQueue:
@@ -40,7 +42,7 @@ def build_move_tasks(
 
     def new_worker(on_end: Callable[[], None]) -> WorkerProcess:
         return WorkerProcess(
-            command=lambda: (sys.executable, "-m", _MODULE, f"{prefix}-{random.getrandbits(32):08x}"),
+            command=lambda: (sys.executable, "-m", _MODULE, f"{prefix}-{new_number():08x}"),
             environment=worker_environment(settings, redis_url),
             on_end=on_end,
             clock=clock,

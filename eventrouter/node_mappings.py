@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 from uuid import UUID
 
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.mapping_results import MappingResults
@@ -22,8 +23,10 @@ from eventrouter.planes.shard_parts import WorkerParts
 from eventrouter.planes.streams import StreamPlane
 from eventrouter.planes.sync import SyncPlane
 from eventrouter.ports import Environments, QueueSource, StreamSource
+from eventrouter.rules.explain import Rule
 from eventrouter.settings import Settings
 from eventrouter.store import Store
+from eventrouter.store.queues import QueueName
 
 
 class MappingPlanes:
@@ -41,6 +44,7 @@ class MappingPlanes:
         loops: Loops,
         clock: Clock,
         metrics: Metrics,
+        journal: Journal,
         log: FilteringBoundLogger,
         new_id: Callable[[], UUID],
         on_deliveries_due: Callable[[int], None],
@@ -66,12 +70,18 @@ class MappingPlanes:
         def may_take_work() -> bool:
             return membership.may_take_work
 
+        def note_move(source: QueueName, to: str, ids: Sequence[str]) -> None:
+            journal.note(source.arn, Rule.REDRIVEN, {"to": to, "messages": len(ids)}, (), ids)
+
+        store.queues.moves.on_sent(note_move)
+
         # A batch runs where its messages are held: when this node is buried, nothing of it may run elsewhere.
         sync = SyncPlane(
             incarnation=incarnation,
             slots=store.slots,
             environments=environments,
             metrics=metrics,
+            journal=journal,
             may_begin=lambda: may_take_work() and not self._is_stopping,
         )
         store.functions.on_change(sync.function_changed)
@@ -89,6 +99,7 @@ class MappingPlanes:
                 results=MappingResults(store.mappings),
                 clock=clock,
                 metrics=metrics,
+                journal=journal,
                 log=log,
                 new_id=new_id,
                 may_take_work=may_take_work,
@@ -108,6 +119,7 @@ class MappingPlanes:
                 sync=sync,
                 clock=clock,
                 metrics=metrics,
+                journal=journal,
                 log=log,
                 new_id=new_id,
                 may_take_work=may_take_work,

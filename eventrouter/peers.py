@@ -1,14 +1,15 @@
-"""What nodes ask each other over HTTP: a code package, or how fresh their heartbeat is."""
+"""What nodes ask each other over HTTP: a code package, what they have decided, or how fresh their heartbeat is."""
 
 from __future__ import annotations
 
 import asyncio
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.error import URLError
 
 import msgspec
 
+from eventrouter.planes.explain import History
 from eventrouter.rules.limits import CODE_ZIPPED_BYTES
 from eventrouter.store import HostInfo
 
@@ -17,6 +18,8 @@ FETCH_TIMEOUT_S = 30.0
 STALE_BEAT_S = 5.0
 PACKAGES_PATH = "/_eventrouter/packages/"
 HEALTH_PATH = "/_eventrouter/health"
+HISTORY_PATH = "/_eventrouter/history"
+HISTORY_BYTES = 16_777_216
 
 
 class _Health(msgspec.Struct):
@@ -33,10 +36,26 @@ class Peers:
     async def fetch_package(self, sha256: str) -> bytes | None:
         """Return a code package from the first node that has it, or None. The caller checks the digest."""
         for host in await self._others():
-            data = await asyncio.to_thread(_get, host.url + PACKAGES_PATH + sha256, FETCH_TIMEOUT_S, CODE_ZIPPED_BYTES)
+            data = await asyncio.to_thread(_ask, host.url + PACKAGES_PATH + sha256, FETCH_TIMEOUT_S, CODE_ZIPPED_BYTES)
             if data is not None:
                 return data
         return None
+
+    async def histories(self, subjects: Sequence[str]) -> tuple[list[History], list[str]]:
+        """Return what the other nodes know of some subjects, and the URLs of those that did not say."""
+        hosts = await self._others()
+        body = msgspec.json.encode({"ids": subjects})
+        answers = await asyncio.gather(
+            *(asyncio.to_thread(_ask, host.url + HISTORY_PATH, ASK_TIMEOUT_S, HISTORY_BYTES, body) for host in hosts)
+        )
+        told: list[History] = []
+        silent: list[str] = []
+        for host, answer in zip(hosts, answers, strict=True):
+            try:
+                told.append(msgspec.json.decode(answer or b"", type=History))
+            except msgspec.DecodeError:
+                silent.append(host.url)
+        return told, silent
 
 
 async def is_isolated(others: Mapping[str, HostInfo]) -> bool:
@@ -47,7 +66,7 @@ async def is_isolated(others: Mapping[str, HostInfo]) -> bool:
     `advertise_url` may lead back to this one.
     """
     answers = await asyncio.gather(
-        *(asyncio.to_thread(_get, host.url + HEALTH_PATH, ASK_TIMEOUT_S, 65_536) for host in others.values())
+        *(asyncio.to_thread(_ask, host.url + HEALTH_PATH, ASK_TIMEOUT_S, 65_536) for host in others.values())
     )
     return not all(_is_stale(node, answer) for node, answer in zip(others, answers, strict=True))
 
@@ -60,11 +79,12 @@ def _is_stale(node: str, answer: bytes | None) -> bool:
     return health.incarnation == node and health.beat_age_s > STALE_BEAT_S
 
 
-def _get(url: str, timeout_s: float, limit_bytes: int) -> bytes | None:
+def _ask(url: str, timeout_s: float, limit_bytes: int, body: bytes | None = None) -> bytes | None:
+    """Return what a node answers, None if it does not. With a `body` it is sent there."""
     if not url.startswith(("http://", "https://")):
         return None
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - the scheme is checked above
+        with urllib.request.urlopen(url, body, timeout=timeout_s) as answer:  # noqa: S310 - the scheme is checked above
             data: bytes = answer.read(limit_bytes + 1)
     except (URLError, OSError, ValueError):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from eventrouter.errors import EventRouterError
 
 if TYPE_CHECKING:
-    from eventrouter.api.http import InternalHandler
+    from eventrouter.api.http import InternalHandler, Request, Response, WebRequest
     from eventrouter.clock import Clock, Pause
     from eventrouter.rules.function import Function
     from eventrouter.rules.invocation import Invocation
@@ -360,6 +361,21 @@ class MoveTasks(Protocol):
         ...
 
 
+class WebDoor(Protocol):
+    """Answers plain HTTP requests: those to hosts and paths of its own, and what is for no AWS API."""
+
+    body_limit: int
+    """How long a body may be, in bytes."""
+
+    def claims(self, request: Request) -> bool:
+        """Say whether a request is for this door whatever else it looks like. Asked of every request, but Invoke."""
+        ...
+
+    async def answer(self, request: WebRequest) -> Response | None:
+        """Answer a request; None if nothing here is at its path."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterContext:
     """What an adapter may use."""
@@ -369,6 +385,7 @@ class AdapterContext:
     store: Store
     moves: MoveTasks | None = None
     functions: FunctionCalls | None = None
+    random: Random = field(default_factory=SystemRandom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +393,8 @@ class Adapter:
     """What an adapter brings: APIs to serve, targets to deliver to, streams and queues to read, each optional.
 
     `loops` are turns that the node makes in the background, by name; a turn returns the seconds until the next.
-    `routes` are paths of the node's own that the adapter answers, outside of AWS's APIs.
+    `routes` are paths of the node's own that the adapter answers, outside of AWS's APIs. `fallback` is asked for what
+    it claims, and for unsigned requests that are for no AWS API.
     """
 
     name: str
@@ -386,3 +404,4 @@ class Adapter:
     queues: tuple[QueueSource, ...] = ()
     loops: Mapping[str, Callable[[], Awaitable[float | Pause]]] = field(default_factory=dict)
     routes: Mapping[str, InternalHandler] = field(default_factory=dict)
+    fallback: WebDoor | None = None

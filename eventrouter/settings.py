@@ -25,6 +25,8 @@ ENV_PREFIX = "EVENTROUTER_"
 TEST_PREFIX = "EVENTROUTER_TEST_"
 """Variables of this prefix belong to the test suite; a node passes them by."""
 FILE_NAME = "eventrouter.toml"
+PROJECT_TABLES = ("functions", "mappings", "queues", "streams", "schedules", "routes")
+"""Tables of `eventrouter.toml` that declare what is deployed; `eventrouter.project.toml` reads them."""
 FLAGS = {"grace_s": "--grace"}
 """Flags that are not called as their setting."""
 
@@ -103,6 +105,9 @@ class Settings(BaseSettings):
     dynamodb_streams_endpoint: Annotated[str | None, AfterValidator(_http_url)] = Field(
         None, description="URL of a DynamoDB Streams API to read from; none: DynamoDB sources are refused."
     )
+    history_limit: int = Field(
+        65_536, ge=0, description="Decisions that a node remembers for `eventrouter explain`; 20 MB at 65536."
+    )
     log_retention_days: Seconds = Field(14, gt=0, description="Age at which function logs are dropped.")
     log_max_bytes: int = Field(16_777_216, ge=65_536, description="Bytes of logs kept per log group.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lowered] = Field(
@@ -110,6 +115,9 @@ class Settings(BaseSettings):
     )
     log_format: Annotated[Literal["auto", "json", "console"], Lowered] = Field(
         "auto", description="auto: console on a terminal, else JSON."
+    )
+    clock: Annotated[Literal["system", "virtual"], Lowered] = Field(
+        "system", description="virtual: the node's time can be advanced, by tests in any language."
     )
     dev: bool = Field(False, description="Development mode: reset is allowed, code is reloaded on change.")
 
@@ -232,9 +240,13 @@ def _parsed(path: Path) -> dict[str, Any]:
 def _flattened(table: Mapping[str, Any], *, where: str) -> Iterator[tuple[str, tuple[Any, Origin]]]:
     """Yield each setting of a file; `url` in a table `[redis]` is the setting `redis_url`."""
     for key, value in table.items():
+        if key in PROJECT_TABLES:
+            if where == FILE_NAME:
+                continue
+            raise ConfigError(f"{key} in {where}: what a project declares stands in {FILE_NAME}")
+        if isinstance(value, dict | list) and not any(name.startswith(f"{key}_") for name in Settings.model_fields):
+            raise ConfigError(f"{key} in {where}: unknown table; the nearest is {nearest(key, PROJECT_TABLES)}")
         names = {f"{key}_{inner}": found for inner, found in value.items()} if isinstance(value, dict) else {key: value}
-        if key in {"functions", "mappings"}:
-            raise ConfigError(f"{key} in {where}: this release reads settings only; create functions through the API")
         for name, found in names.items():
             if name not in Settings.model_fields:
                 known = nearest(name, Settings.model_fields)

@@ -15,10 +15,12 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
 from eventrouter.errors import AdapterError, StoreError
+from eventrouter.journal import Facts, Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.parcel import Parcel
 from eventrouter.ports import Target
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.names import FunctionName
 from eventrouter.rules.retry import DEFAULT_MAXIMUM_EVENT_AGE_S, backoff_ms
 from eventrouter.store import DESTINATIONS, Claim, Settlement
@@ -38,12 +40,14 @@ class DestinationPlane:
         targets: Mapping[str, Target],
         clock: Clock,
         metrics: Metrics,
+        journal: Journal,
         log: FilteringBoundLogger,
     ) -> None:
         self._claims = claims
         self._targets = targets
         self._clock = clock
         self._metrics = metrics
+        self._journal = journal
         self._log = log
         self._draining = False
         self._again: set[int] = set()
@@ -99,6 +103,7 @@ class DestinationPlane:
             self._failed(claim, parcel, error)
         else:
             self._log.debug("delivery.made", request_id=claim.id, target=parcel.arn)
+            self._journal.note(parcel.about, _sent(parcel), {"target": parcel.arn, "attempt": claim.attempt})
             self._claims.settle(Settlement(claim=claim, action="done"))
 
     def _target(self, parcel: Parcel) -> Target:
@@ -122,7 +127,16 @@ class DestinationPlane:
             attempt=claim.attempt,
             reason=str(error) or type(error).__name__,
         )
+        facts: Facts = {"target": parcel.arn, "attempt": claim.attempt, "reason": str(error) or type(error).__name__}
+        self._journal.note(parcel.about, Rule.DELIVERY_GIVEN_UP if give_up else Rule.DELIVERY_RETRIED, facts)
         if give_up:
             self._claims.settle(Settlement(claim=claim, action="done"))
         else:
             self._claims.settle(Settlement(claim=claim, action="back", delay_ms=delay_ms))
+
+
+def _sent(parcel: Parcel) -> Rule:
+    """Say what a delivery that was made amounts to."""
+    if parcel.is_dead_letter:
+        return Rule.DEAD_LETTERED
+    return Rule.DESTINATION_SENT if parcel.is_of_event else Rule.ON_FAILURE_SENT

@@ -18,10 +18,13 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
 from eventrouter.errors import RuntimeFault, StoreError
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.loops import Loops
+from eventrouter.planes.run_notes import note_end
 from eventrouter.planes.run_wire import decode_run, encode_run
 from eventrouter.ports import Environments
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName, FunctionReference
@@ -69,6 +72,7 @@ class Dispatch:
         clock: Clock,
         random: Random,
         metrics: Metrics,
+        journal: Journal,
         log: FilteringBoundLogger,
         may_take_work: Callable[[], bool],
     ) -> None:
@@ -82,6 +86,7 @@ class Dispatch:
         self._clock = clock
         self._random = random
         self._metrics = metrics
+        self._journal = journal
         self._log = log
         self._may_take_work = may_take_work
         self._living: frozenset[str] = frozenset()
@@ -268,6 +273,7 @@ class Dispatch:
         answered: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
 
         def done(run: Run) -> None:
+            note_end(self._journal, offer.request_id, run)
             lease.release()
             concurrent.dec()
             if not answered.done():
@@ -281,6 +287,8 @@ class Dispatch:
             client_context=offer.client_context,
         )
         concurrent.inc()
+        facts = {"function": function.name.name, "version": function.version, "for_node": offer.sender}
+        self._journal.note(offer.request_id, Rule.INVOKED, facts)
         lease.submit(invocation, done)
         return "ran", encode_run(await answered)
 

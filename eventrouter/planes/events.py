@@ -14,12 +14,14 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock, Pause
 from eventrouter.errors import NodeDead, StoreError
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.judge import EventJudge
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.pump import Pump, PumpParts
 from eventrouter.ports import Environments
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName
@@ -46,6 +48,7 @@ class EventPlane:
         environments: Environments,
         clock: Clock,
         metrics: Metrics,
+        journal: Journal,
         log: FilteringBoundLogger,
         new_id: Callable[[], UUID],
         may_take_work: Callable[[], bool],
@@ -55,6 +58,7 @@ class EventPlane:
     ) -> None:
         self._events = events
         self._metrics = metrics
+        self._journal = journal
         self._log = log
         self._on_deliveries_due = on_deliveries_due
         self._on_dead = on_dead
@@ -63,7 +67,9 @@ class EventPlane:
         self._unholding: set[asyncio.Task[None]] = set()
         self._claims = claims
         self._loops = loops
-        judge = EventJudge(claims=claims, clock=clock, metrics=metrics, log=log, retry_base_ms=retry_base_ms)
+        judge = EventJudge(
+            claims=claims, clock=clock, metrics=metrics, journal=journal, log=log, retry_base_ms=retry_base_ms
+        )
         self._parts = PumpParts(
             functions=functions,
             incarnation=incarnation,
@@ -74,6 +80,7 @@ class EventPlane:
             judge=judge,
             clock=clock,
             metrics=metrics,
+            journal=journal,
             log=log,
             new_id=new_id,
             is_draining=lambda: self._draining or not may_take_work(),
@@ -106,6 +113,7 @@ class EventPlane:
             )
         )
         self._metrics.of(name.name).events_received.inc()
+        self._journal.note(invocation.request_id, Rule.ACCEPTED, {"function": name.name})
         self._pump(function.name).wake()
 
     def stop_claiming(self) -> None:

@@ -9,7 +9,7 @@ from eventrouter.planes.events import EventPlane
 from eventrouter.planes.sync import SyncPlane
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
-from eventrouter.rules.names import FunctionReference, parse_reference
+from eventrouter.rules.names import LATEST, FunctionReference, parse_reference
 from eventrouter.rules.outcome import Run, Throttled
 from eventrouter.store import Functions
 
@@ -31,17 +31,24 @@ class FunctionCalls:
             return False
 
     async def call(self, arn: str, payload: bytes, *, request_id: str, trace: str = "") -> Run | Throttled:
-        function, invocation = self._invocation(arn, payload, request_id, trace)
+        function, invocation = await self._invocation(arn, payload, request_id, trace)
         return await self._sync().invoke(function, invocation)
 
     async def accept(self, arn: str, payload: bytes, *, request_id: str, trace: str = "") -> None:
-        function, invocation = self._invocation(arn, payload, request_id, trace)
+        function, invocation = await self._invocation(arn, payload, request_id, trace)
         await self._events().accept(function, invocation)
 
-    def _invocation(self, arn: str, payload: bytes, request_id: str, trace: str) -> tuple[Function, Invocation]:
-        reference = _reference(arn)
+    async def _invocation(self, arn: str, payload: bytes, request_id: str, trace: str) -> tuple[Function, Invocation]:
+        """Find the function, which another node may just have made. Raises AdapterError."""
+        try:
+            reference = _reference(arn)
+        except RequestError as error:
+            raise AdapterError(error.message, transient=False) from error
         function = self._functions.runnable(reference.function)
         if function is None:
+            await self._functions.refresh()
+            function = self._functions.runnable(reference.function)
+        if function is None or reference.version != LATEST:
             raise AdapterError(f"Function not found: {arn}", transient=False)
         return function, Invocation(request_id=request_id, reference=reference, payload=payload, trace=trace)
 

@@ -7,10 +7,12 @@ from typing import assert_never
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
+from eventrouter.journal import Facts, Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.parcel import Parcel
 from eventrouter.rules import failure
+from eventrouter.rules.explain import GIVEN_UP, Rule
 from eventrouter.rules.function import Function
 from eventrouter.rules.outcome import FunctionFailed, Outcome, Succeeded, Throttled
 from eventrouter.rules.record import EndedEvent, messages_of
@@ -34,11 +36,19 @@ class EventJudge:
     """Settles claimed events by the rules."""
 
     def __init__(
-        self, *, claims: Claims, clock: Clock, metrics: Metrics, log: FilteringBoundLogger, retry_base_ms: int
+        self,
+        *,
+        claims: Claims,
+        clock: Clock,
+        metrics: Metrics,
+        journal: Journal,
+        log: FilteringBoundLogger,
+        retry_base_ms: int,
     ) -> None:
         self._claims = claims
         self._clock = clock
         self._metrics = metrics
+        self._journal = journal
         self._log = log
         self._retry_base_ms = retry_base_ms
 
@@ -46,6 +56,7 @@ class EventJudge:
         """Say whether a claimed event may run now; one that may not is settled here."""
         if claim.deaths >= HOST_DEATHS_AS_ERROR:
             # A payload that takes hosts down must not circulate: each further claim counts as a failed attempt.
+            self._journal.note(claim.id, Rule.HOST_DEATHS, {"deaths": claim.deaths})
             self.judge(function, claim, failure.exited(claim.id), version=function.version)
             return False
         tally = self._tally(claim)
@@ -61,17 +72,23 @@ class EventJudge:
     ) -> None:
         """Settle one attempt. `backoffs` counts the function's back-offs in a row (default: the claim's tries)."""
         tally = self._tally(claim, claim.attempt - 1 - claim.errors if backoffs is None else backoffs)
-        verdict = judge_event(outcome, tally, self._policy(function, claim))
+        policy = self._policy(function, claim)
+        verdict = judge_event(outcome, tally, policy)
         match verdict:
             case Done():
                 records = self._records(function, claim, Condition.SUCCESS, outcome, version, claim.errors + 1)
                 self._claims.settle(Settlement(claim=claim, action="done", records=records))
             case Retry(delay_ms):
+                self._note_wait(claim, Rule.ASYNC_RETRY, delay_ms, policy.maximum_retry_attempts - claim.errors - 1)
                 response = outcome.payload if isinstance(outcome, FunctionFailed) else None
                 self._claims.settle(Settlement(claim=claim, action="retry", delay_ms=delay_ms, last_response=response))
             case BackOff(delay_ms):
                 # A throttled function is held back as a whole, so its events stay due.
                 wait_ms = 0 if isinstance(outcome, Throttled) else delay_ms
+                if isinstance(outcome, Throttled):
+                    facts: Facts = {"function": function.name.name, "reason": outcome.reason.value}
+                    self._journal.note(claim.id, Rule.THROTTLED, facts)
+                self._note_wait(claim, Rule.ASYNC_BACK_OFF, delay_ms, policy.maximum_retry_attempts - claim.errors)
                 self._claims.settle(Settlement(claim=claim, action="back", delay_ms=wait_ms))
             case GiveUp(condition):
                 ran = isinstance(outcome, FunctionFailed)
@@ -82,12 +99,14 @@ class EventJudge:
 
     def hand_back(self, claim: Claim) -> None:
         """Give an event back that was not started; nothing is counted."""
+        self._journal.note(claim.id, Rule.HANDED_BACK)
         self._claims.settle(Settlement(claim=claim, action="back"))
 
     def drop(self, name: str, claim: Claim, *, reason: str) -> None:
         """End an event that nobody can be told about: visible in the log and in AsyncEventsDropped."""
         self._metrics.of(name).events_dropped.inc()
         self._log.warning("event.dropped", function=name, request_id=claim.id, reason=reason)
+        self._journal.note(claim.id, Rule.EVENT_DISCARDED, {"function": name, "reason": reason})
         self._claims.settle(Settlement(claim=claim, action="done"))
 
     def _give_up(
@@ -98,7 +117,13 @@ class EventJudge:
             "event.given_up", function=function.name.name, request_id=claim.id, condition=condition.value, attempts=ran
         )
         records = self._records(function, claim, condition, outcome, version, ran)
+        facts: Facts = {"function": function.name.name, "attempts": ran, "destinations": len(records)}
+        self._journal.note(claim.id, GIVEN_UP[condition], facts)
         self._claims.settle(Settlement(claim=claim, action="done", records=records))
+
+    def _note_wait(self, claim: Claim, why: Rule, delay_ms: int, retries_left: int) -> None:
+        due_at_ms = self._clock.now_ms() + delay_ms
+        self._journal.note(claim.id, why, {"due_at_ms": due_at_ms, "retries_left": retries_left})
 
     def _records(
         self, function: Function, claim: Claim, condition: Condition, outcome: Outcome | None, version: str, ran: int

@@ -19,10 +19,11 @@ from eventrouter.clock import first_of
 from eventrouter.errors import AdapterError, StoreError
 from eventrouter.planes.batch_call import Try, call_function
 from eventrouter.planes.shard_parts import WorkerParts
-from eventrouter.planes.shard_report import ShardReport, problem_of
+from eventrouter.planes.shard_report import EXPIRED, ShardReport, problem_of
 from eventrouter.ports import SourceGone, SourceShard, StreamRecord
 from eventrouter.rules.batch import batch_event, cut, due_in_ms, envelope_bytes
 from eventrouter.rules.batch_response import read_response
+from eventrouter.rules.explain import Rule, rule_of_batch
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.rules.outcome import Run
 from eventrouter.rules.shard import (
@@ -53,7 +54,6 @@ from eventrouter.rules.window import (
 )
 
 AGAIN_S = 1.0
-EXPIRED = "Records passed the stream's retention before they were processed"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -217,7 +217,7 @@ class LaneRunner:
             match next_step(self.state.window, batch[0].arrived_ms, home.parts.clock.now_ms()):
                 case Close(Closing.EARLY):  # what succeeded of the batch has made the state too large
                     return await self._close_window(Closing.EARLY)
-        return await self._try(batch)
+        return await self._try(batch, Rule.BATCH_AGAIN)
 
     async def _form(self, now: float) -> float | None:
         """Send the next batch if it is due."""
@@ -234,9 +234,10 @@ class LaneRunner:
         if count == 0:
             self._apply(drop_oversized(self.state, ahead[0]), ahead[:1], "Record is larger than an event may be")
             return 0
+        is_last = together < len(ahead) or self._is_closed
         due_ms = due_in_ms(
             count,
-            is_full=is_full or together < len(ahead) or self._is_closed,
+            is_full=is_full or is_last,
             waited_ms=round((now - max(self._reads[0][1], self._free_at)) * 1_000),
             window_s=mapping.batching_window_s,
         )
@@ -247,9 +248,10 @@ class LaneRunner:
         batch = ahead[:count]
         self.state = begin(self.state, batch, mapping.tumbling_window_s)
         self.is_changed = True
-        return await self._try(batch)
+        why = rule_of_batch(count, mapping.batch_size, is_full=is_full, is_last=is_last)
+        return await self._try(batch, why)
 
-    async def _try(self, batch: Sequence[StreamRecord]) -> float:
+    async def _try(self, batch: Sequence[StreamRecord], why: Rule) -> float:
         """Send a batch once, unless it is too old or gone, and apply what follows."""
         home = self._home
         await home.save()  # the attempt is known before it begins, so a takeover knows of it
@@ -257,11 +259,15 @@ class LaneRunner:
             return AGAIN_S
         verdict = expire(self.state, batch, home.policy, home.parts.clock.now_ms())
         if verdict.state is not self.state:
+            if not verdict.drops:
+                home.report.gone(self.state.pending[0].first, self.state.pending[0].last)
             self._apply(verdict, batch, "Records were too old" if verdict.drops else EXPIRED)
             return 0
-        home.report.sent(batch)
+        request_id = str(home.parts.new_id())
+        home.report.sent(batch, why, request_id, self.state.pending[0].invokes + 1)
         window = self.state.window
-        done = await self._invoke(batch_event([record.event for record in batch], self._members(window)))
+        payload = batch_event([record.event for record in batch], self._members(window))
+        done = await self._invoke(request_id, payload)
         self._free_at = home.parts.clock.monotonic()
         result = self._read(done, [record.sequence for record in batch])
         self._apply(judge(self.state, batch, result, home.policy), batch, problem_of(done, result), done, result)
@@ -279,7 +285,7 @@ class LaneRunner:
         else:
             expired = [record for record in self.queue if precedes(record.sequence, first)]
         if expired:
-            self._home.report.problem(EXPIRED)
+            self._home.report.gone(expired[0].sequence, expired[-1].sequence)
             self._home.applied(self._forget(expired[-1].sequence), {})
 
     # Windows.
@@ -295,7 +301,9 @@ class LaneRunner:
             await home.save()
             if not home.may_send:
                 return AGAIN_S
-            done = await self._invoke(batch_event((), self._members(self.state.window)))
+            request_id = str(home.parts.new_id())
+            home.report.closing(closing, request_id)
+            done = await self._invoke(request_id, batch_event((), self._members(self.state.window)))
             result = self._read(done, (), is_final=True)
             self._apply(judge_close(self.state, result, home.policy), (), problem_of(done, result), done, result)
         else:
@@ -315,9 +323,10 @@ class LaneRunner:
 
     # One try.
 
-    async def _invoke(self, payload: bytes) -> Try:
+    async def _invoke(self, request_id: str, payload: bytes) -> Try:
         """Invoke the function and wait for its answer; whatever prevents it is a fault that costs no attempt."""
-        return await call_function(self._home.parts, self._home.mapping, payload, shard=self._home.shard.id)
+        home = self._home
+        return await call_function(home.parts, home.mapping, request_id, payload, shard=home.shard.id)
 
     def _read(self, done: Try, identifiers: Sequence[str], *, is_final: bool = False) -> Result:
         return read_response(
@@ -343,7 +352,7 @@ class LaneRunner:
         freed = self._forget(verdict.state.checkpoint)
         self._next_try = clock.monotonic() + verdict.delay_ms / 1_000 if verdict.delay_ms else 0.0
         self._block(problem, verdict.delay_ms)
-        self._home.applied(freed, self._home.report.judged(verdict, len(batch), problem, done, result))
+        self._home.applied(freed, self._home.report.judged(verdict, batch, problem, done, result))
 
     def _forget(self, checkpoint: str) -> int:
         """Let go of the records up to a checkpoint; return their bytes."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.errors import StoreError
 from eventrouter.metrics import Metrics
 from eventrouter.rules import report
@@ -103,7 +103,7 @@ class LogShipper:
         """Ship what has gathered after a moment, until nothing gathers any more."""
         try:
             while self._buffer:
-                await self._clock.sleep(FLUSH_EVERY_S)
+                await self._clock.pause(Pause(FLUSH_EVERY_S))
                 await self.flush()
         finally:
             self._shipping = None

@@ -31,9 +31,17 @@ class Loops:
     """All background loops of one node. Long-lived: `async with loops:`; leaving it ends what still runs."""
 
     def __init__(
-        self, *, clock: Clock, metrics: Metrics, log: FilteringBoundLogger, give_up: Callable[[str], None]
+        self,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        give_up: Callable[[str], None],
+        machine: Clock | None = None,
     ) -> None:
+        """`machine` is the time by which a turn hangs, if it is not that by which loops pause."""
         self._clock = clock
+        self._machine = machine or clock
         self._metrics = metrics
         self._log = log
         self._give_up = give_up
@@ -53,7 +61,7 @@ class Loops:
 
     def start(self, name: str, turn: Turn) -> None:
         """Make turns until `stop(name)`; the first one now."""
-        loop = self._loops[name] = _Loop(name, turn, self._clock, self._metrics, self._log)
+        loop = self._loops[name] = _Loop(name, turn, self._clock, self._machine, self._metrics, self._log)
         self._metrics.loop_age.labels(name).set_function(loop.age_s)
         loop.start()
 
@@ -66,7 +74,7 @@ class Loops:
 
     async def _watch_forever(self) -> None:
         while True:
-            await self._clock.sleep(WATCH_EVERY_S)
+            await self._machine.pause(Pause(WATCH_EVERY_S))
             for loop in list(self._loops.values()):
                 hung_s = loop.hung_s()
                 if hung_s >= GIVE_UP_AFTER_S:
@@ -79,23 +87,26 @@ class Loops:
 class _Loop:
     """One loop: its task, when its turn began, and when one last succeeded."""
 
-    def __init__(self, name: str, turn: Turn, clock: Clock, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, name: str, turn: Turn, clock: Clock, machine: Clock, metrics: Metrics, log: FilteringBoundLogger
+    ) -> None:
         self.name = name
         self._turn = turn
         self._clock = clock
+        self._machine = machine
         self._metrics = metrics
         self._log = log
-        self._succeeded_at = clock.monotonic()
+        self._succeeded_at = machine.monotonic()
         self._turn_began_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def age_s(self) -> float:
         """Return how long ago a turn last succeeded."""
-        return self._clock.monotonic() - self._succeeded_at
+        return self._machine.monotonic() - self._succeeded_at
 
     def hung_s(self) -> float:
         """Return for how long no turn has ended although one is under way; restarts do not reset it."""
-        return 0.0 if self._turn_began_at is None else self._clock.monotonic() - self._turn_began_at
+        return 0.0 if self._turn_began_at is None else self._machine.monotonic() - self._turn_began_at
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=self.name)
@@ -114,7 +125,7 @@ class _Loop:
     async def _run(self) -> None:
         while True:
             if self._turn_began_at is None:
-                self._turn_began_at = self._clock.monotonic()
+                self._turn_began_at = self._machine.monotonic()
             pause = await self._make_turn()
             self._turn_began_at = None
             await self._clock.pause(pause)
@@ -130,7 +141,7 @@ class _Loop:
             self._failed()
             self._log.error("loop.turn_crashed", loop=self.name, exc_info=True)
             return Pause(FAILED_PAUSE_S)
-        self._succeeded_at = self._clock.monotonic()
+        self._succeeded_at = self._machine.monotonic()
         return pause if isinstance(pause, Pause) else Pause(pause)
 
     def _failed(self) -> None:

@@ -42,6 +42,16 @@ class Parcel:
         return self.arn.split(":", 3)[2]
 
     @property
+    def is_of_event(self) -> bool:
+        """Say whether this tells of an asynchronous event, whose id begins the parcel's; else of records."""
+        return ":" in self.id
+
+    @property
+    def about(self) -> str:
+        """Return the id of the event that this tells of; of records that were given up, its own."""
+        return self.id.partition(":")[0]
+
+    @property
     def delivery(self) -> Delivery:
         return Delivery(id=self.id, body=self.body, attributes=self.attributes, trace=self.trace)
 

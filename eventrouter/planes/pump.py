@@ -17,10 +17,13 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
 from eventrouter.errors import NodeDead, RuntimeFault, StoreError
+from eventrouter.journal import Facts, Journal
 from eventrouter.metrics import FunctionMetrics, Metrics
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.judge import EventJudge
+from eventrouter.planes.run_notes import note_begin, note_end
 from eventrouter.ports import Environments, Lease
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName, FunctionReference
@@ -71,6 +74,7 @@ class PumpParts:
     judge: EventJudge
     clock: Clock
     metrics: Metrics
+    journal: Journal
     log: FilteringBoundLogger
     new_id: Callable[[], UUID]
     is_draining: Callable[[], bool]
@@ -278,6 +282,7 @@ class Pump:
         if not lane.sent:
             lane.moved_at = self.parts.clock.monotonic()
             self.metrics.concurrent.inc()
+            self._note_begin(claim, function)
         lane.sent[claim.id] = claim
         reference = FunctionReference(function=function.name, qualifier=claim.qualifier)
         invocation = Invocation(request_id=claim.id, reference=reference, payload=claim.payload, trace=claim.trace)
@@ -285,7 +290,10 @@ class Pump:
         def done(run: Run) -> None:
             del lane.sent[claim.id]
             lane.moved_at = self.parts.clock.monotonic()
-            if not lane.sent:
+            note_end(self.parts.journal, claim.id, run)
+            if lane.sent:
+                self._note_begin(next(iter(lane.sent.values())), function)
+            else:
                 self.metrics.concurrent.dec()
             self._pace = self._pace.after(run.duration_ms)
             self.parts.judge.judge(function, claim, run.outcome, version=run.version)
@@ -295,6 +303,9 @@ class Pump:
                 self._signal.set()
 
         lease.submit(invocation, done)
+
+    def _note_begin(self, claim: Claim, function: Function) -> None:
+        note_begin(self.parts.journal, claim.id, self.name.name, function.version, claim.errors + 1)
 
     def _start(self, lane: Lane, function: Function) -> None:
         lane.starting = True
@@ -310,6 +321,7 @@ class Pump:
             if self._buffer:
                 claim = self._buffer.popleft()
                 outcome = SystemFault(message=str(fault))
+                self.parts.journal.note(claim.id, Rule.FAULTED, {"reason": outcome.message})
                 self.parts.judge.judge(function, claim, outcome, version=function.version)
         finally:
             lane.starting = False
@@ -363,6 +375,8 @@ class Pump:
         self._backoffs += 1
         self.held_for = reason
         self._held_until = self.parts.clock.monotonic() + delay_ms / 1_000
+        facts: Facts = {"reason": reason.value, "due_at_ms": self.parts.clock.now_ms() + delay_ms}
+        self.parts.journal.note(self.key, Rule.ASYNC_BACK_OFF, facts)
         await self.parts.events.hold(self.key, delay_ms)
 
     def _give_back(self) -> None:

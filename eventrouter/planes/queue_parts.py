@@ -9,6 +9,7 @@ from uuid import UUID
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.sync import SyncPlane
 from eventrouter.ports import QueueSource
@@ -27,6 +28,7 @@ class QueueParts:
     sync: SyncPlane
     clock: Clock
     metrics: Metrics
+    journal: Journal
     log: FilteringBoundLogger
     new_id: Callable[[], UUID]
     may_take_work: Callable[[], bool]

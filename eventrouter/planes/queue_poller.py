@@ -18,6 +18,7 @@ from eventrouter.planes.queue_parts import QueueParts
 from eventrouter.planes.queue_report import QueueReport
 from eventrouter.ports import QueueMessage, QueueSource, QueueTraits, SourceGone
 from eventrouter.rules.batch import batch_event, cut, due_in_ms, envelope_bytes
+from eventrouter.rules.explain import Rule, rule_of_batch
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.rules.outcome import Run
 from eventrouter.rules.pattern import Filters
@@ -125,6 +126,8 @@ class Poller:
             self._deadline = now + visibility_ms / 1_000
         self._visibility_ms = visibility_ms
         self._hand += wanted
+        if wanted:
+            home.report.held(wanted, visibility_ms)
         home.parts.held_bytes += _size(wanted)
         return len(received)
 
@@ -135,10 +138,11 @@ class Poller:
         if home.filters is not None:
             matches, filterable = home.filters.matches, home.source.filterable
             wanted = [message for message in received if matches(filterable(message.event))]
-        home.report.received(len(received), len(received) - len(wanted))
-        if len(wanted) < len(received):
-            kept = {message.receipt for message in wanted}
-            unwanted = [message.receipt for message in received if message.receipt not in kept]
+        kept = {message.receipt for message in wanted}
+        filtered = [message for message in received if message.receipt not in kept]
+        home.report.received(len(received), filtered)
+        if filtered:
+            unwanted = [message.receipt for message in filtered]
             try:
                 await home.source.delete(home.mapping.source_arn, unwanted)
             except _SOURCE_ERRORS as error:
@@ -166,7 +170,9 @@ class Poller:
         if due_ms:
             await self._gather(due_ms / 1_000)
         else:
-            await self._send(self._hand[:count])
+            is_last = not self._is_looking
+            why = rule_of_batch(count, mapping.batch_size, is_full=is_full, is_last=is_last)
+            await self._send(self._hand[:count], why)
 
     async def _gather(self, seconds: float) -> None:
         """Receive more for a batch that may wait `seconds`, or wait for some; give all back when the worker retires."""
@@ -181,7 +187,7 @@ class Poller:
             home.report.source_failed(error)
             await home.pause(min(seconds, AGAIN_S))
 
-    async def _send(self, batch: Sequence[QueueMessage]) -> None:
+    async def _send(self, batch: Sequence[QueueMessage], why: Rule) -> None:
         """Send a batch until the function has run, or its messages are about to come back; then settle it."""
         home = self._home
         if self._is_looking:
@@ -190,7 +196,7 @@ class Poller:
         if home.parts.clock.monotonic() >= self._deadline:
             self._drop(self._hand)  # somebody else may have them by now
             return
-        failed = await self._try(batch)
+        failed = await self._try(batch, why)
         tries = 1
         while failed is None:
             pause_s = pause_ms(tries, home.parts.max_backoff_ms) / 1_000
@@ -200,21 +206,25 @@ class Poller:
             if home.parts.clock.monotonic() + pause_s >= self._deadline:
                 self._drop(self._hand)
                 return
+            home.report.waits(batch, pause_s)
             await home.pause(pause_s)
-            failed = await self._try(batch)
+            failed = await self._try(batch, Rule.BATCH_AGAIN)
             tries += 1
         done = [message for index, message in enumerate(batch) if index not in failed]
+        home.report.judged(batch, failed, self._left_ms())
         await self._delete(done)
         self._drop([*batch, *self._behind(len(batch), {batch[index].group for index in failed})])
 
-    async def _try(self, batch: Sequence[QueueMessage]) -> frozenset[int] | None:
+    async def _try(self, batch: Sequence[QueueMessage], why: Rule) -> frozenset[int] | None:
         """Send a batch once; return the positions of what failed, None if the function did not run."""
         home, mapping = self._home, self._home.mapping
         if not home.may_receive:
             return None  # a node that has joined anew holds what was given to others
-        home.report.sent(batch)
+        request_id = str(home.parts.new_id())
+        home.report.sent(batch, why, request_id)
         async with self._hidden():
-            done = await call_function(home.parts, mapping, batch_event([message.event for message in batch]))
+            payload = batch_event([message.event for message in batch])
+            done = await call_function(home.parts, mapping, request_id, payload)
         failed = failed_messages(
             done.outcome.outcome if isinstance(done.outcome, Run) else done.outcome,
             [message.id for message in batch],
@@ -267,6 +277,7 @@ class Poller:
         """Let others have messages at once."""
         try:
             await self._change_visibility(messages, 0)
+            self._home.report.given_back(messages)
         except _SOURCE_ERRORS as error:
             self._home.report.source_failed(error)  # they come back when their visibility ends
         self._drop(messages)
@@ -274,6 +285,10 @@ class Poller:
     async def _change_visibility(self, messages: Sequence[QueueMessage], visibility_ms: int) -> None:
         receipts = [message.receipt for message in messages]
         await self._home.source.change_visibility(self._home.mapping.source_arn, receipts, visibility_ms)
+
+    def _left_ms(self) -> int:
+        """Return for how long what is held stays hidden."""
+        return max(round((self._deadline - self._home.parts.clock.monotonic()) * 1_000), 0)
 
     def _behind(self, count: int, groups: AbstractSet[str]) -> Sequence[QueueMessage]:
         """Return what is held behind the first `count` messages in these groups.

@@ -1,4 +1,4 @@
-"""What the world learns of a queue mapping's batches: metrics and the log. Source: lambda-semantics §10.1."""
+"""What the world learns of a queue mapping's batches: metrics, the journal and the log. Source: lambda-semantics §10.1."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from structlog.typing import FilteringBoundLogger
 
+from eventrouter.clock import Clock
+from eventrouter.journal import Journal
 from eventrouter.metrics import MessageMetrics, Metrics
 from eventrouter.ports import QueueMessage
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.mapping import EventSourceMapping
 
 
 class QueueReport:
     """Reports on one queue mapping. `configure` comes first."""
 
-    def __init__(self, *, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(self, *, clock: Clock, metrics: Metrics, journal: Journal, log: FilteringBoundLogger) -> None:
+        self._clock = clock
+        self._journal = journal
         self._all_metrics = metrics
         self._log = log
         self._succeeded = 0
@@ -42,21 +47,49 @@ class QueueReport:
         """Show how many pollers there are."""
         self._metrics.pollers.set(pollers)
 
-    def received(self, messages: int, filtered: int) -> None:
-        """Count what was received, and how much of it no filter let through."""
+    def received(self, messages: int, filtered: Sequence[QueueMessage]) -> None:
+        """Count what was received, and tell what no filter let through."""
         self._trouble = ""
         self._metrics.received.inc(messages)
-        self._metrics.filtered.inc(filtered)
+        if filtered:
+            self._metrics.filtered.inc(len(filtered))
+            self._journal.note(self._mapping.uuid, Rule.FILTERED, {"messages": len(filtered)}, (), _ids(filtered))
         if self._twins is not None:
             self._twins.polled.inc(messages)
-            self._twins.filtered_out.inc(filtered)
+            self._twins.filtered_out.inc(len(filtered))
 
-    def sent(self, batch: Sequence[QueueMessage]) -> None:
-        """Count a batch that is about to be sent."""
+    def held(self, messages: Sequence[QueueMessage], visibility_ms: int) -> None:
+        """Tell of messages that were received to be sent."""
+        facts = {"messages": len(messages), "visible_again_at_ms": self._clock.now_ms() + visibility_ms}
+        self._journal.note(self._mapping.uuid, Rule.RECEIVED, facts, (), _ids(messages))
+
+    def sent(self, batch: Sequence[QueueMessage], why: Rule, request_id: str) -> None:
+        """Count a batch that is about to be sent, and tell why it is."""
+        self._journal.note(self._mapping.uuid, why, {"messages": len(batch)}, (request_id,), _ids(batch))
         self._metrics.batches.inc()
         self._metrics.invoked.inc(len(batch))
         if self._twins is not None:
             self._twins.invoked.inc(len(batch))
+
+    def waits(self, batch: Sequence[QueueMessage], seconds: float) -> None:
+        """Tell that a batch found no place to run, and is tried again in `seconds`."""
+        facts = {"due_at_ms": self._clock.now_ms() + round(seconds * 1_000)}
+        self._journal.note(self._mapping.uuid, Rule.MESSAGE_BACK_OFF, facts, (), _ids(batch))
+
+    def judged(self, batch: Sequence[QueueMessage], failed: frozenset[int], hidden_ms: int) -> None:
+        """Tell which messages of a batch are done, and when the others come back."""
+        done = [message for index, message in enumerate(batch) if index not in failed]
+        rest = [message for index, message in enumerate(batch) if index in failed]
+        if done:
+            self._journal.note(self._mapping.uuid, Rule.DELETED, {"messages": len(done)}, (), _ids(done))
+        if rest:
+            facts = {"messages": len(rest), "visible_again_at_ms": self._clock.now_ms() + hidden_ms}
+            self._journal.note(self._mapping.uuid, Rule.RETURNED, facts, (), _ids(rest))
+
+    def given_back(self, messages: Sequence[QueueMessage]) -> None:
+        """Tell that messages were made visible at once."""
+        if messages:
+            self._journal.note(self._mapping.uuid, Rule.GIVEN_BACK, {"messages": len(messages)}, (), _ids(messages))
 
     def tried(self, size: int, failed: frozenset[int] | None) -> None:
         """Count what one try has done; None: the function did not run."""
@@ -91,3 +124,7 @@ class QueueReport:
         if reason != self._trouble:
             self._trouble = reason
             self._log.warning("queue.not_asked", mapping=self._mapping.uuid, reason=reason)
+
+
+def _ids(messages: Sequence[QueueMessage]) -> Sequence[str]:
+    return [message.id for message in messages]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from eventrouter.clock import first_of
+from eventrouter.clock import Pause, first_of
 from eventrouter.errors import AdapterError, StoreError, Unavailable
 from eventrouter.planes.queue_parts import QueueParts
 from eventrouter.planes.queue_poller import Poller
@@ -38,7 +38,7 @@ class QueueWorker:
         self.incarnation = incarnation
         self.source = parts.sources[mapping.service]
         self.is_retiring = False
-        self.report = QueueReport(metrics=parts.metrics, log=parts.log)
+        self.report = QueueReport(clock=parts.clock, metrics=parts.metrics, journal=parts.journal, log=parts.log)
         self._share = share
         self._configure(mapping)
         self._pace = Pace(self._scaling.first)
@@ -103,7 +103,7 @@ class QueueWorker:
             await self._forget_dead()
             while not self.is_retiring:
                 self._tend()
-                await self.pause(TEND_EVERY_S)
+                await self._rest(TEND_EVERY_S)
         finally:
             self.retire()
             while self._pollers:
@@ -244,6 +244,10 @@ class QueueWorker:
         """Wait, but not longer than until the worker retires."""
         await first_of(self.parts.clock.sleep(seconds), self._retired.wait())
 
+    async def _rest(self, seconds: float) -> None:
+        """Let it be for a while: nothing is due."""
+        await first_of(self.parts.clock.pause(Pause(seconds)), self._retired.wait())
+
     async def traits(self) -> QueueTraits:
         """Return the queue's traits, asked anew now and then. Raises SourceGone, AdapterError."""
         now = self.parts.clock.monotonic()
@@ -255,7 +259,7 @@ class QueueWorker:
         """Report that the queue could not be asked, and rest."""
         self._traits = None
         self.report.source_failed(error)
-        await self.pause(AGAIN_S)
+        await self._rest(AGAIN_S)
 
     async def _wait_for_source(self) -> None:
         try:

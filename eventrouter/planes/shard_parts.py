@@ -10,6 +10,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from eventrouter.clock import Clock
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.mapping_results import MappingResults
 from eventrouter.planes.sync import SyncPlane
@@ -34,6 +35,7 @@ class WorkerParts:
     results: MappingResults
     clock: Clock
     metrics: Metrics
+    journal: Journal
     log: FilteringBoundLogger
     new_id: Callable[[], UUID]
     may_take_work: Callable[[], bool]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eventrouter.clock import Pause
 from eventrouter.errors import NodeDead, StoreError, Unavailable
 from eventrouter.ports import SourceShard
 from eventrouter.store import Held, LaneChange, LaneLost, StoredLane, Taken
@@ -39,7 +40,7 @@ class ShardTenure:
         taken = await self._take("")
         if isinstance(taken, Held):
             if taken.owner in await self._parts.hosts.list():
-                await self._parts.clock.sleep(AGAIN_S)
+                await self._parts.clock.pause(Pause(AGAIN_S))
                 return None
             taken = await self._take(taken.owner)
             if isinstance(taken, Held):

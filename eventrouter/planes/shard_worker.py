@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from eventrouter.clock import first_of
+from eventrouter.clock import Pause, first_of
 from eventrouter.errors import AdapterError, StoreError, Unavailable
-from eventrouter.planes.lane_runner import EXPIRED, LaneRunner
+from eventrouter.planes.lane_runner import LaneRunner
 from eventrouter.planes.shard_outbox import ShardOutbox
 from eventrouter.planes.shard_parts import READ_BYTES, READ_RECORDS, UnitInfo, WorkerParts
 from eventrouter.planes.shard_report import ShardReport
@@ -64,6 +64,7 @@ class ShardWorker:
             shard=shard,
             clock=parts.clock,
             metrics=parts.metrics,
+            journal=parts.journal,
             results=parts.results,
             log=parts.log,
         )
@@ -208,7 +209,7 @@ class ShardWorker:
             elif not page.records:
                 await self._wait_for_records()
                 if page.has_lost:  # until it is trimmed, what has expired wakes whoever waits behind it
-                    await self.pause(AGAIN_S)
+                    await self._rest()
 
     async def _may_read(self) -> bool:
         """Wait until there is room for more; change the number of lanes when everything read is resolved."""
@@ -251,16 +252,19 @@ class ShardWorker:
             self.position = records[-1].sequence
         if not self._is_fresh:
             records = self._unresolved(records)
-        wanted = records
+        wanted, filtered = records, records[:0]
         if self._filters is not None:
             matches, filterable = self._filters.matches, self.source.filterable
             wanted = [record for record in records if matches(filterable(record.event))]
+            if len(wanted) < len(records):
+                kept = {record.sequence for record in wanted}
+                filtered = [record for record in records if record.sequence not in kept]
         now = self.parts.clock.monotonic()
         for lane, mine in self._by_lane(wanted):
             self.parts.buffered_bytes += lane.extend(mine, before, now)
         if page.has_lost:
-            self.report.problem(EXPIRED)
-        self.report.read(len(records), len(records) - len(wanted))
+            self.report.lost()
+        self.report.read(len(records), filtered)
         self.is_caught_up = not page.records
         for lane in self._lanes:
             lane.wake()
@@ -301,7 +305,7 @@ class ShardWorker:
         self.parts.log.warning(
             "shard.not_read", mapping=self.mapping.uuid, shard=self.shard.id, reason=str(error) or type(error).__name__
         )
-        await self.pause(AGAIN_S)
+        await self._rest()
 
     async def _finish(self) -> None:
         """Wait until everything that was read is resolved; then the shard is drained, and its children are next."""
@@ -332,6 +336,10 @@ class ShardWorker:
         """Say whether a batch may be sent now: the shard is kept, and this node is who took it, and lives."""
         parts = self.parts
         return not self.is_retiring and parts.may_take_work() and parts.incarnation() == self.incarnation
+
+    async def _rest(self) -> None:
+        """Let the shard be for a moment: nothing is due."""
+        await first_of(self.parts.clock.pause(Pause(AGAIN_S)), self._retired.wait())
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until the shard is let go of."""

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from eventrouter.errors import NodeDead, Unavailable
+from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
+from eventrouter.planes.run_notes import note_begin, note_end
 from eventrouter.planes.turns import Turns
 from eventrouter.ports import Environments, Lease
+from eventrouter.rules.explain import Rule
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName
@@ -48,6 +51,7 @@ class SyncPlane:
         slots: Slots,
         environments: Environments,
         metrics: Metrics,
+        journal: Journal,
         elsewhere: Elsewhere | None = None,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -56,6 +60,7 @@ class SyncPlane:
         self._slots = slots
         self._environments = environments
         self._metrics = metrics
+        self._journal = journal
         self._elsewhere = elsewhere
         self._may_begin = may_begin
         self._finding: set[asyncio.Task[None]] = set()
@@ -81,6 +86,7 @@ class SyncPlane:
         reason = await self._take(function, incarnation, token)
         if reason is not None:
             metrics.throttles.inc()
+            self._journal.note(token, Rule.THROTTLED, {"function": function.name.name, "reason": reason.value})
             return Throttled(reason=reason)
 
         self._begin(token)
@@ -107,9 +113,11 @@ class SyncPlane:
                 return
 
             def done(run: Run) -> None:
+                note_end(self._journal, token, run)
                 turns.end(lease, run)
                 end(run)
 
+            note_begin(self._journal, token, function.name.name, function.version)
             lease.submit(invocation, done)
 
         def begin(lease: Lease | None) -> None:

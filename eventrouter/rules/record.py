@@ -55,6 +55,11 @@ class Message:
     trace: str = ""
 
 
+def message_ids(request_id: str) -> list[str]:
+    """Return the ids that messages about the event of a request may have."""
+    return [f"{request_id}:{suffix}" for suffix in (*Condition, DEAD_LETTER_ID_SUFFIX)]
+
+
 def messages_of(event: EndedEvent) -> tuple[Message, ...]:
     """Return what must be sent for an ended event: its destination's record, its dead letter, both or none."""
     config = event.function.event_invoke_config(event.qualifier)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-
-from redis.asyncio import Redis
 
 from eventrouter.clock import Clock
 from eventrouter.errors import ConfigError
 from eventrouter.store.catalogue import Catalogue, Conflict
-from eventrouter.store.connect import RedisLane, Scripts, make_client
-from eventrouter.store.events import DESTINATIONS, Claim, Due, Events, NewEvent, OutboxRecord, Settlement
+from eventrouter.store.connect import Lane, MakeLane, Scripts, make_client, redis_lanes
+from eventrouter.store.events import DESTINATIONS, Claim, Due, Events, NewEvent, OutboxRecord, Settlement, StoredEvent
 from eventrouter.store.functions import Functions, ReservationRefused
 from eventrouter.store.hosts import HostInfo, Hosts
 from eventrouter.store.inbox import READ_TIMEOUT_S, Decision, Inbox, Offer, Reply
 from eventrouter.store.keys import Keys
 from eventrouter.store.lanes import Held, LaneChange, LaneLost, Lanes, StoredLane, Taken
 from eventrouter.store.logs import LogChunk, LogEvent, LogGroup, LogLine, LogPage, Logs, LogStream
+from eventrouter.store.lua import SCRIPTS, Script
 from eventrouter.store.mappings import Mappings
 from eventrouter.store.queues import Queues
+from eventrouter.store.routes import Routes
+from eventrouter.store.schedules import Schedules
 from eventrouter.store.shard_keys import ShardKeys
 from eventrouter.store.slots import Slots
 from eventrouter.store.streams import ShardClosed, ShardLimits, ShardMissing, ShardPage, Stored, Streams
@@ -56,6 +58,8 @@ __all__ = [
     "Queues",
     "Reply",
     "ReservationRefused",
+    "Routes",
+    "Schedules",
     "Scripts",
     "Settlement",
     "ShardClosed",
@@ -66,12 +70,14 @@ __all__ = [
     "Slots",
     "Store",
     "Stored",
+    "StoredEvent",
     "StoredLane",
     "Streams",
     "Taken",
     "Watch",
     "make_client",
     "open_store",
+    "redis_lanes",
 ]
 
 FLUSH_KEYS = 500
@@ -91,6 +97,8 @@ class Store:
     streams: Streams
     lanes: Lanes
     mappings: Mappings
+    schedules: Schedules
+    routes: Routes
     scripts: Scripts
     keys: Keys
 
@@ -112,7 +120,11 @@ class Store:
     async def refresh(self) -> None:
         """Read what changed of all catalogues, in one pipeline. Raises Unavailable."""
         await asyncio.gather(
-            self.functions.refresh(), self.streams.catalogue.refresh(), self.mappings.catalogue.refresh()
+            self.functions.refresh(),
+            self.streams.catalogue.refresh(),
+            self.mappings.catalogue.refresh(),
+            self.schedules.catalogue.refresh(),
+            self.routes.refresh(),
         )
 
     async def memory(self) -> tuple[int, int]:
@@ -131,7 +143,8 @@ class Store:
     async def check_partitions(self) -> None:
         """Note how many partitions a new installation has; raise ConfigError if an old one has another number."""
         keys = (self.keys.installation("meta"), self.keys.installation("rev"))
-        floors = (self.functions.floor, self.streams.catalogue.floor, self.mappings.catalogue.floor)
+        catalogues = (self.streams.catalogue, self.mappings.catalogue, self.schedules.catalogue, self.routes)
+        floors = (self.functions.floor, *(catalogue.floor for catalogue in catalogues))
         answer = await self.scripts.call("meta_open", keys, (self.keys.partitions, *floors))
         if answer[1] != self.keys.partitions:
             raise ConfigError(
@@ -141,43 +154,46 @@ class Store:
 
 
 async def open_store(
-    client: Redis,
+    make_lane: MakeLane,
     *,
     prefix: str,
     partitions: int,
     clock: Clock,
     random: Random,
     account_limit: int = 1_000,
+    scripts: Mapping[str, Script] = SCRIPTS,
 ) -> Store:
     """Load the scripts, check that the installation has as many partitions, and read all catalogues.
 
     `account_limit` is the concurrency of one account in one region. Raises ConfigError, Unavailable, StoreError.
     """
 
-    def waiting_lane() -> RedisLane:
-        return RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)
+    def waiting_lane() -> Lane:
+        return make_lane(timeout_s=READ_TIMEOUT_S, around=clock.unhurried)
 
-    scripts = Scripts.over(client, clock=clock, random=random)
+    caller = Scripts(make_lane, clock=clock, random=random, scripts=scripts)
     keys = Keys(prefix, partitions)
     store = Store(
-        hosts=Hosts(scripts, keys),
-        slots=Slots(scripts, keys, clock, account_limit=account_limit),
-        events=Events(scripts, keys, clock),
-        functions=Functions(scripts, keys),
-        queues=Queues(scripts, keys, clock, random),
-        logs=Logs(scripts, keys, clock, random),
-        inbox=Inbox(scripts, keys, random, waiting_lane),
-        streams=Streams(scripts, keys, clock, random, waiting_lane),
-        lanes=Lanes(scripts, keys),
-        mappings=Mappings(scripts, keys),
-        scripts=scripts,
+        hosts=Hosts(caller, keys),
+        slots=Slots(caller, keys, clock, account_limit=account_limit),
+        events=Events(caller, keys, clock),
+        functions=Functions(caller, keys),
+        queues=Queues(caller, keys, clock, random),
+        logs=Logs(caller, keys, clock, random),
+        inbox=Inbox(caller, keys, random, waiting_lane),
+        streams=Streams(caller, keys, clock, random, waiting_lane),
+        lanes=Lanes(caller, keys),
+        mappings=Mappings(caller, keys),
+        schedules=Schedules(caller, keys, clock),
+        routes=Routes(caller, keys),
+        scripts=caller,
         keys=keys,
     )
     try:
-        await scripts.load()
+        await caller.load()
         await store.check_partitions()
         await store.refresh()
     except BaseException:
-        await scripts.close()
+        await caller.close()
         raise
     return store

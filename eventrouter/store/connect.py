@@ -17,6 +17,8 @@ import math
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from random import Random
 from typing import Any, Protocol
 
@@ -106,13 +108,33 @@ class Lane(Protocol):
     async def close(self) -> None: ...
 
 
+class MakeLane(Protocol):
+    """Makes lanes to one server."""
+
+    def __call__(
+        self,
+        *,
+        timeout_s: float | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Lane:
+        """`timeout_s` bounds every pipeline; None: by its size. `around` is entered for what waits in one."""
+        ...
+
+
 class RedisLane:
     """A lane over one connection of a redis-py pool, kept until it breaks."""
 
-    def __init__(self, pool: ConnectionPool, *, timeout_s: float | None = None) -> None:
-        """`timeout_s` bounds every pipeline; None: by its size."""
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        *,
+        timeout_s: float | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`timeout_s` bounds every pipeline; None: by its size. `around` is entered for each."""
         self._pool = pool
         self._timeout_s = timeout_s
+        self._around = around
         self._connection: Connection | None = None
 
     async def execute(self, commands: Sequence[bytes]) -> list[Any]:
@@ -121,8 +143,9 @@ class RedisLane:
         if timeout_s is None:
             timeout_s = PAYLOAD_TIMEOUT_S if sum(map(len, commands)) > PAYLOAD_BYTES else COMMAND_TIMEOUT_S
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._exchange(commands, replies)
+            with self._around():
+                async with asyncio.timeout(timeout_s):
+                    await self._exchange(commands, replies)
         except TimeoutError:
             await self._drop()
             replies += [RedisTimeoutError("no answer in time")] * (len(commands) - len(replies))
@@ -168,6 +191,11 @@ class RedisLane:
         await self._drop()
 
 
+def redis_lanes(client: Redis) -> MakeLane:
+    """Return what makes lanes over a client's connection pool."""
+    return partial(RedisLane, client.connection_pool)
+
+
 class _Dispatcher:
     """Gathers commands and spreads them over lanes."""
 
@@ -177,6 +205,11 @@ class _Dispatcher:
         self._pending: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self._woken = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Say that nothing is sent, or waits to be."""
+        return not self._tasks and not self._pending
 
     def send(self, command: bytes) -> asyncio.Future[Any]:
         """Queue one packed command; the future gets its reply, or its exception as a value."""
@@ -254,11 +287,6 @@ class Scripts:
         self._shared = _Dispatcher([lane() for _ in range(LANES)])
         self._apart = _Dispatcher([lane()])
 
-    @classmethod
-    def over(cls, client: Redis, *, clock: Clock, random: Random) -> Scripts:
-        """Build the wrapper over a client's connection pool."""
-        return cls(lambda: RedisLane(client.connection_pool), clock=clock, random=random)
-
     async def call(
         self,
         name: str,
@@ -311,6 +339,11 @@ class Scripts:
     def refuse_intake(self, reason: str | None) -> None:
         """Let scripts that take in new data be refused with `reason` from now on, or none any more (None)."""
         self._refusal = reason
+
+    @property
+    def is_quiet(self) -> bool:
+        """Say that no call is under way."""
+        return self._shared.is_quiet and self._apart.is_quiet
 
     async def load(self) -> None:
         """Load every script, so that first calls need no second round trip."""

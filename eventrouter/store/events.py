@@ -99,6 +99,25 @@ class Due:
     next_in_ms: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """Where an event stands. Times are ms from now; those of one that is claimed say nothing.
+
+    `owner` is the incarnation that has claimed it, None while it waits. `claims`, `errors` and `deaths` are counted so
+    far. `held_in_ms`: its function is held back for so long.
+    """
+
+    function_key: str
+    qualifier: str | None
+    owner: str | None
+    claims: int
+    errors: int
+    deaths: int
+    due_in_ms: int
+    held_in_ms: int
+    accepted_at_ms: int
+
+
 class _Partition:
     """The keys of one partition, and the lease time last seen there."""
 
@@ -265,6 +284,38 @@ class Events:
             part.lease = answer[1]
             flags += [flag == _SETTLED for flag in answer[2]]
         return flags
+
+    async def find(self, ids: Sequence[str]) -> dict[str, StoredEvent]:
+        """Say where events stand, whatever their function. Those that are over, or were never here, are left out.
+
+        Costs one small script for each id and partition.
+        """
+        asked = [(part, event_id) for part in self._parts for event_id in ids]
+        calls = [((part.clock, part.ev, part.hold), (event_id,)) for part, event_id in asked]
+        found: dict[str, StoredEvent] = {}
+        for (_, event_id), answer in zip(asked, await self._scripts.call_each("events_find", calls), strict=True):
+            if answer[0] == b"OK":
+                _, _, state, owner, claims, errors, deaths, due_in_ms, held_in_ms, accepted_at_ms, fn, qualifier = (
+                    answer
+                )
+                found[event_id] = StoredEvent(
+                    function_key=fn.decode(),
+                    qualifier=qualifier.decode() or None,
+                    owner=owner.decode() if state == b"C" else None,
+                    claims=claims,
+                    errors=errors,
+                    deaths=deaths,
+                    due_in_ms=due_in_ms,
+                    held_in_ms=held_in_ms,
+                    accepted_at_ms=accepted_at_ms,
+                )
+        return found
+
+    async def held_in_ms(self, function_key: str) -> int:
+        """Return for how long a function is held back, as of the last look at its partition."""
+        part = self._part(function_key, None)
+        until = await self._scripts.command("ZSCORE", part.hold, function_key)
+        return 0 if until is None or part.lease is None else max(int(float(until)) - part.lease, 0)
 
     async def owned(self, inc: str, partition: int) -> dict[str, int]:
         """Return what `inc` owns in a partition: id to attempt."""

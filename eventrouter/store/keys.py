@@ -1,7 +1,7 @@
 """The names of every key in Redis.
 
 A key is `{<prefix>:<tag>}:<name>`; the part in braces decides the cluster slot, so all keys of one script share a
-tag. Tags: `a` for the installation (hosts, slots, functions, streams, mappings), `e<k>` for one partition of
+tag. Tags: `a` for the installation (hosts, slots, functions, streams, mappings, schedules), `e<k>` for one partition of
 asynchronous events, `h:…` for one incarnation's inbox, `q:…` for one queue, `l:…` for one log group, `s:…` for one
 shard of a stream, `m:…` for one mapping's reading of a shard, `w:…` for what wakes one node's watch.
 """

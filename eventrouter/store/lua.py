@@ -58,3 +58,25 @@ def _load() -> dict[str, Script]:
 
 SCRIPTS: Mapping[str, Script] = _load()
 """Every script by name."""
+
+_TIME = "redis.call('TIME')"
+_STEP = "math.min(step, 2000)"
+
+
+def travelling(offset_key: str | None = None) -> Mapping[str, Script]:
+    """Return the scripts for an installation whose time travels: lease time follows every step of the clock.
+
+    `offset_key` holds by how many milliseconds the server's own time is ahead; None: the server's time travels itself.
+    Only for a standalone server, which lets scripts read a key that they do not declare.
+    """
+    time = _TIME
+    if offset_key is not None:
+        time = (
+            f"(function() local t, o = {_TIME}, tonumber(redis.call('GET', '{offset_key}') or 0); "
+            "local us = t[1] * 1000000 + t[2] + o * 1000; "
+            "return {math.floor(us / 1000000), us % 1000000} end)()"
+        )
+    return {
+        name: Script.of(name, script.text.replace(_TIME, time).replace(_STEP, "step"))
+        for name, script in SCRIPTS.items()
+    }

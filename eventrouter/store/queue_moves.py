@@ -9,7 +9,7 @@ node that died has left. Source: lambda-semantics §8.6, redis-design §8.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -39,6 +39,11 @@ class QueueMoves:
     def __init__(self, calls: QueueCalls) -> None:
         self._calls = calls
         self._registry = calls.keys.installation("queues")
+        self._listeners: list[Callable[[QueueName, str, Sequence[str]], None]] = []
+
+    def on_sent(self, listener: Callable[[QueueName, str, Sequence[str]], None]) -> None:
+        """Have `listener` called with a queue, the ARN of another and the ids of messages that went there from it."""
+        self._listeners.append(listener)
 
     async def register(self, name: QueueName) -> None:
         """Note that a queue may have an outbox. Done before it may, and again with every change of it."""
@@ -169,7 +174,11 @@ class QueueMoves:
         for message_id, number, *_ in entries:
             struck += (message_id, number)
         answer = await self._calls.call("queue_forwarded", name, *struck)
-        return 0 if target is None else int(answer[1])
+        if target is None:
+            return 0
+        for listener in self._listeners:
+            listener(name, to, [message_id.decode() for message_id, *_ in entries])
+        return int(answer[1])
 
     async def _registered(self) -> list[QueueName]:
         members = await self._calls.scripts.command("ZRANGE", self._registry, 0, -1)

@@ -233,6 +233,20 @@ class PeekedMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: MessageState
 
 
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a message stands: when it is visible (ms from now; 0: it is), and how often it was received.
+
+    `owner` is the incarnation that has received it for itself and holds it. `is_leaving`: it is on its way to another
+    queue, and nothing else is told.
+    """
+
+    visible_in_ms: int = 0
+    receives: int = 0
+    owner: str | None = None
+    sent_at_ms: int = 0
+    is_leaving: bool = False
+
+
 class MoveStatus(StrEnum):
     """How far a move task is."""
 

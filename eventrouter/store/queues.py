@@ -40,6 +40,7 @@ from eventrouter.store.queue_types import (
     ReceivedMessage,
     SendOutcome,
     Sent,
+    StoredMessage,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ __all__ = [
     "ReceivedMessage",
     "SendOutcome",
     "Sent",
+    "StoredMessage",
 ]
 
 REMEMBER_MS = 120_000
@@ -308,6 +310,18 @@ class Queues:
         _, *found = await self._calls.call("queue_peek", name, start, limit)
         return tuple(
             PeekedMessage(message=_message(message), state=MessageState(state.decode())) for state, *message in found
+        )
+
+    async def find(self, name: QueueName, message_id: str) -> StoredMessage | None:
+        """Say where a message stands, without receiving it; None if it is not in this queue."""
+        _, where, *facts = await self._calls.call("queue_find", name, message_id)
+        if where == b"NONE":
+            return None
+        if where == b"LEAVING":
+            return StoredMessage(is_leaving=True)
+        visible_in_ms, receives, owner, sent_at_ms = facts
+        return StoredMessage(
+            visible_in_ms=visible_in_ms, receives=receives, owner=owner.decode() or None, sent_at_ms=sent_at_ms
         )
 
     async def _register(self, owner: str, name: QueueName) -> None:

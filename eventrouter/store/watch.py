@@ -77,7 +77,7 @@ class Watch:
         """Make one blocked read; return how many seconds to rest before the next. Raises Unavailable."""
         if not self._waiters:
             self._wanted.clear()
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError), self._clock.unhurried():
                 async with asyncio.timeout(BLOCK_S):
                     await self._wanted.wait()
             return 0.0

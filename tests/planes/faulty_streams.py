@@ -32,7 +32,7 @@ from eventrouter.planes.streams import StreamPlane
 from eventrouter.planes.sync import SyncPlane
 from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
-from eventrouter.store import HostInfo, Store, open_store
+from eventrouter.store import HostInfo, Store, open_store, redis_lanes
 from eventrouter.testing.inprocess import InProcessEnvironments
 from tests.chaos.history import Fault
 from tests.chaos.stream_history import Batch, Dropped, Probe, Record, Story
@@ -124,10 +124,12 @@ class Node:
                 slots=store.slots,
                 environments=self.environments,
                 metrics=metrics,
+                journal=base.journal,
             ),
             results=MappingResults(store.mappings),
             clock=clock,
             metrics=metrics,
+            journal=base.journal,
             log=log,
             new_id=base.ids,
             may_take_work=lambda: membership.may_take_work,
@@ -171,7 +173,11 @@ class Node:
         while True:
             try:
                 return await open_store(
-                    client, prefix="er", partitions=2, clock=base.clock, random=Random(self._cluster.random.random())
+                    redis_lanes(client),
+                    prefix="er",
+                    partitions=2,
+                    clock=base.clock,
+                    random=Random(self._cluster.random.random()),
                 )
             except Unavailable:
                 await self._cluster.world.run(1)

@@ -23,7 +23,7 @@ from eventrouter.planes.loops import Loops
 from eventrouter.rules.function import Function, LoggingConfig, State, UpdateStatus
 from eventrouter.rules.names import FunctionName
 from eventrouter.runtime.packages import Packages
-from eventrouter.store import Store, open_store
+from eventrouter.store import Store, open_store, redis_lanes
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +46,7 @@ async def nobody_has_it(sha256: str) -> bytes | None:
 async def a_node(server: fakeredis.FakeServer, packages: Packages) -> AsyncIterator[tuple[Store, Deployments]]:
     clock = SystemClock()
     client = fakeredis.FakeAsyncRedis(server=server)
-    store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(1))
+    store = await open_store(redis_lanes(client), prefix="er", partitions=1, clock=clock, random=Random(1))
     loops = Loops(clock=clock, metrics=Metrics(), log=get_logger(), give_up=pytest.fail)
     deployments = Deployments(
         functions=store.functions, packages=packages, loops=loops, log=get_logger(), new_id=uuid4, account_limit=1_000

@@ -67,6 +67,7 @@ async def a_member(world: World, incarnation: str, *, limit: int) -> AsyncIterat
         clock=world.clock,
         random=Random(5),
         metrics=world.metrics,
+        journal=world.journal,
         log=get_logger(),
         may_take_work=lambda: True,
     )
@@ -80,6 +81,7 @@ async def a_member(world: World, incarnation: str, *, limit: int) -> AsyncIterat
                 slots=store.slots,
                 environments=environments,
                 metrics=world.metrics,
+                journal=world.journal,
                 elsewhere=dispatch,
             ),
         )
@@ -136,6 +138,22 @@ def test_a_full_node_lets_its_neighbour_run_the_call_and_holds_the_slot() -> Non
             assert run.version == "$LATEST"
             assert run.outcome.payload == b'{"where": "host-2", "event": [1]}'
             await assert_all_given_back(world, function)
+
+    in_a_world(scenario)
+
+
+def test_a_call_that_crosses_is_told_where_it_ran() -> None:
+    async def scenario(world: World) -> None:
+        async with two_members(world) as (here, there):
+            function = await a_slow_function(world, here, there)
+            first = await here.call(world, function)
+            second = await here.call(world, function)
+            await asyncio.gather(first, second)
+
+            [request_id] = [start.request_id for start in there.environments.starts]
+            told = world.journal.of(request_id)
+            assert [decision.step.value for decision in told] == ["invoked", "succeeded"]
+            assert told[0].facts["for_node"] == INCARNATION
 
     in_a_world(scenario)
 

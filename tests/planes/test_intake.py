@@ -16,7 +16,7 @@ from eventrouter.metrics import Metrics
 from eventrouter.planes.intake import IntakeGuard
 from eventrouter.planes.loops import Loops
 from eventrouter.rules.names import FunctionName
-from eventrouter.store import HostInfo, NewEvent, Settlement, Store, make_client, open_store
+from eventrouter.store import HostInfo, NewEvent, Settlement, Store, make_client, open_store, redis_lanes
 from eventrouter.store.embedded import EmbeddedValkey
 
 pytestmark = pytest.mark.integration
@@ -41,7 +41,7 @@ def test_events_are_refused_above_80_percent_and_those_accepted_still_finish(tmp
     async def main() -> None:
         async with EmbeddedValkey(tmp_path, "standard", maxmemory=MAXIMUM) as valkey:
             store = await open_store(
-                make_client(valkey.url), prefix="er", partitions=1, clock=SystemClock(), random=Random(1)
+                redis_lanes(make_client(valkey.url)), prefix="er", partitions=1, clock=SystemClock(), random=Random(1)
             )
             await store.hosts.join("host-1", HostInfo(url="", started_at_ms=0, version="0"))
             loops = Loops(clock=SystemClock(), metrics=Metrics(), log=structlog.get_logger(), give_up=pytest.fail)

@@ -10,7 +10,7 @@ import pytest
 
 from eventrouter.planes.move_turn import NAP_S, NO_SOURCE, NO_TARGET, TURN_S, MoveTurn
 from eventrouter.rules.move_rate import MoveRate
-from eventrouter.store import open_store
+from eventrouter.store import open_store, redis_lanes
 from eventrouter.store.queues import MoveStatus, MoveTask, NewMessage, QueueName, Queues, QueueSettings
 from eventrouter.testing.redis import virtual_redis
 from eventrouter.testing.virtual import VirtualClock, run_virtual, virtual_clock
@@ -63,7 +63,7 @@ def play(scenario: Callable[[Moving], Awaitable[None]]) -> None:
         clock = virtual_clock()
         with virtual_redis(lambda: clock.now_ms() / 1_000) as connect:
             client = connect()
-            store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(5))
+            store = await open_store(redis_lanes(client), prefix="er", partitions=1, clock=clock, random=Random(5))
             try:
                 for name in (DEAD, JOBS):
                     await store.queues.create(name, QueueSettings())

@@ -120,6 +120,7 @@ def test_a_call_does_not_begin_where_its_node_lost_its_place_while_it_waited_for
             slots=world.store.slots,
             environments=world.environments,
             metrics=world.metrics,
+            journal=world.journal,
             may_begin=lambda: may_begin,
         )
 

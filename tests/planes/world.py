@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from eventrouter.errors import AdapterError, StoreError
+from eventrouter.journal import Journal
 from eventrouter.logging import get_logger
 from eventrouter.metrics import Metrics
 from eventrouter.planes.claims import Claims
@@ -27,7 +28,7 @@ from eventrouter.rules.function import Code, EventInvokeConfig, Function, Loggin
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName, FunctionReference
 from eventrouter.rules.outcome import Run, Throttled
-from eventrouter.store import HostInfo, Store, open_store
+from eventrouter.store import HostInfo, Store, open_store, redis_lanes
 from eventrouter.testing.inprocess import Handler, InProcessEnvironments
 from eventrouter.testing.redis import virtual_redis
 from eventrouter.testing.virtual import VirtualClock, virtual_clock
@@ -70,6 +71,7 @@ class World:
     store: Store
     environments: InProcessEnvironments
     metrics: Metrics
+    journal: Journal
     sync: SyncPlane
     events: EventPlane
     destinations: DestinationPlane
@@ -163,10 +165,11 @@ async def a_world(
     with virtual_redis(lambda: clock.now_ms() / 1_000) as make_redis:
         client = make_redis()
         store = await open_store(
-            client, prefix="er", partitions=2, clock=clock, random=random, account_limit=account_limit
+            redis_lanes(client), prefix="er", partitions=2, clock=clock, random=random, account_limit=account_limit
         )
         await store.hosts.join(INCARNATION, HostInfo(url="http://127.0.0.1:1", started_at_ms=0, version="0"))
         metrics = Metrics()
+        journal = Journal(clock, limit=None)
         log = get_logger()
         environments = InProcessEnvironments(clock)
         target = KeptTarget(failures=failures)
@@ -175,7 +178,9 @@ async def a_world(
         def new_id() -> UUID:
             return UUID(int=random.getrandbits(128), version=4)
 
-        destinations = DestinationPlane(claims=claims, targets={"sqs": target}, clock=clock, metrics=metrics, log=log)
+        destinations = DestinationPlane(
+            claims=claims, targets={"sqs": target}, clock=clock, metrics=metrics, journal=journal, log=log
+        )
         loops = Loops(clock=clock, metrics=metrics, log=log, give_up=pytest.fail)
         events = EventPlane(
             incarnation=lambda: INCARNATION,
@@ -187,6 +192,7 @@ async def a_world(
             environments=environments,
             clock=clock,
             metrics=metrics,
+            journal=journal,
             log=log,
             new_id=new_id,
             may_take_work=lambda: True,
@@ -194,13 +200,20 @@ async def a_world(
             on_deliveries_due=destinations.wake,
             on_dead=lambda: None,
         )
-        sync = SyncPlane(incarnation=lambda: INCARNATION, slots=store.slots, environments=environments, metrics=metrics)
+        sync = SyncPlane(
+            incarnation=lambda: INCARNATION,
+            slots=store.slots,
+            environments=environments,
+            metrics=metrics,
+            journal=journal,
+        )
         async with destinations, loops, events, beating(store, clock) if beats else contextlib.nullcontext():
             yield World(
                 clock=clock,
                 store=store,
                 environments=environments,
                 metrics=metrics,
+                journal=journal,
                 sync=sync,
                 events=events,
                 destinations=destinations,

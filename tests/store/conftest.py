@@ -1,4 +1,4 @@
-"""Both servers for the contract tests: fakeredis in this process, and one embedded Valkey for the whole run."""
+"""The servers for the contract tests: two in this process, and one embedded Valkey for the whole run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventrouter.store.embedded import EmbeddedValkey
-from tests.store.worlds import Server, fakeredis_server, valkey_server
+from tests.store.worlds import Server, fakeredis_server, memory_server, valkey_server
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +23,13 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
             runner.run(server.__aexit__(None, None, None))
 
 
-@pytest.fixture(params=["fakeredis", "valkey"])
+@pytest.fixture(params=["memory", "fakeredis", "valkey"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Each server in turn, empty."""
     if request.param == "valkey":
         yield valkey_server(request.getfixturevalue("valkey").url)
+    elif request.param == "memory":
+        yield memory_server()
     else:
         with fakeredis_server() as fake:
             yield fake

@@ -16,6 +16,7 @@ from eventrouter.store import DESTINATIONS, Decision, Offer, OutboxRecord, Reply
 from eventrouter.store.connect import Lane
 from eventrouter.store.lanes import LaneChange, Taken
 from eventrouter.store.lua import SCRIPTS
+from eventrouter.store.timers import Move
 from eventrouter.testing.redis import virtual_redis
 from tests.store.test_catalogue import a_stream
 from tests.store.test_slots import a_function, reserve, take
@@ -58,6 +59,7 @@ async def everything(world: World) -> None:
     """Use every script at least once."""
     events, hosts, slots, functions = world.store.events, world.store.hosts, world.store.slots, world.store.functions
     await world.join("h1", "h2")
+    await events.find(["e1"])
     await hosts.beat("h1", 1)
     await reserve(world, FN, 2)
     await functions.refresh()
@@ -86,6 +88,7 @@ async def everything(world: World) -> None:
     await use_inboxes(world)
     await use_streams(world)
     await use_lanes(world)
+    await use_timers(world)
     assert await hosts.bury("h1", 1)
     await hosts.reap("h1")
     await slots.audit()
@@ -128,6 +131,14 @@ async def use_lanes(world: World) -> None:
     await lanes.remove("gone")
     await mappings.set_result("mapping", "OK")
     await mappings.set_result("gone", "OK")
+
+
+async def use_timers(world: World) -> None:
+    timers = world.store.schedules.firings
+    now_ms = world.clock.now_ms()
+    await timers.move([Move(name=name, old="", new="1", due_ms=now_ms - 1) for name in ("t1", "t2", "t3")])
+    await timers.claim(hold_ms=20_000)
+    await timers.move([Move(name="t1", old="1", new="2", due_ms=now_ms + 5), Move(name="t2", old="1", new="")])
 
 
 async def use_streams(world: World) -> None:

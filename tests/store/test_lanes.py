@@ -1,4 +1,4 @@
-"""Lanes in the store, on both servers: one owner at a time, and nothing of an earlier one counts."""
+"""Lanes in the store, on every server: one owner at a time, and nothing of an earlier one counts."""
 
 from __future__ import annotations
 

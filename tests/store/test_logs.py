@@ -1,4 +1,4 @@
-"""Log groups in the store, on both servers."""
+"""Log groups in the store, on every server."""
 
 from __future__ import annotations
 

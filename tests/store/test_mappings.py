@@ -1,4 +1,4 @@
-"""Mappings in the store, on both servers."""
+"""Mappings in the store, on every server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of queues and their messages in the store, on both servers."""
+"""The life of queues and their messages in the store, on every server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FIFO queues on both servers: order in groups, the order of groups, deduplication, and repeated receives."""
+"""FIFO queues on every server: order in groups, the order of groups, deduplication, and repeated receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Concurrency slots: limits, repeats, deaths, on both servers; and beside a model of bounded sets."""
+"""Concurrency slots: limits, repeats, deaths, on every server; and beside a model of bounded sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards: order, ids, closing, retention, limits, and that a repeated put stores nothing twice. On both servers."""
+"""Shards: order, ids, closing, retention, limits, and that a repeated put stores nothing twice. On every server."""
 
 from __future__ import annotations
 

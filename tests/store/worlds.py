@@ -1,4 +1,4 @@
-"""A store to test against, on either server, with lease time that moves when the test says so."""
+"""A store to test against, on each server, with lease time that moves when the test says so."""
 
 from __future__ import annotations
 
@@ -27,18 +27,22 @@ from eventrouter.store import (
     Mappings,
     NewEvent,
     Queues,
+    Routes,
+    Schedules,
     Scripts,
     Slots,
     Store,
     Streams,
     make_client,
 )
-from eventrouter.store.connect import Lane, RedisLane
+from eventrouter.store.connect import Lane
 from eventrouter.store.inbox import READ_TIMEOUT_S
 from eventrouter.store.keys import Keys
 from eventrouter.store.lua import SCRIPTS, Script
+from eventrouter.testing.memory import MemoryServer
 from eventrouter.testing.redis import virtual_redis
 from tests.store.conservation import audit
+from tests.store.memory_client import lanes_of, memory_client
 
 PARTITIONS = 2
 LIMIT = 10
@@ -154,12 +158,13 @@ async def open_world(
     keys = Keys(prefix, PARTITIONS)
     ran: dict[str, int] = {}
     batches: list[int] = []
+    make_lane = lanes_of(client)
 
     def waiting_lane() -> Lane:
-        return RedisLane(client.connection_pool, timeout_s=READ_TIMEOUT_S)
+        return make_lane(timeout_s=READ_TIMEOUT_S)
 
     calls = Scripts(
-        lambda: WatchedLane(wrap(RedisLane(client.connection_pool)), ran, batches),
+        lambda: WatchedLane(wrap(make_lane()), ran, batches),
         clock=clock,
         random=random,
         scripts=scripts,
@@ -175,6 +180,8 @@ async def open_world(
         streams=Streams(calls, keys, clock, random, waiting_lane),
         lanes=Lanes(calls, keys),
         mappings=Mappings(calls, keys),
+        schedules=Schedules(calls, keys, clock),
+        routes=Routes(calls, keys),
         scripts=calls,
         keys=keys,
     )
@@ -217,6 +224,11 @@ class Server:
 def fakeredis_server() -> Iterator[Server]:
     with virtual_redis(time.time) as connect:
         yield Server("fakeredis", connect)
+
+
+def memory_server() -> Server:
+    memory = MemoryServer(time.time)
+    return Server("memory", lambda: memory_client(memory))
 
 
 def valkey_server(url: str) -> Server:

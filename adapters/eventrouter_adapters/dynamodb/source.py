@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.ports import SourceGone, SourceShard, StreamHead, StreamPage, StreamRecord, StreamSource
 from eventrouter.rules.mapping import StartingPosition
 from eventrouter_adapters.dynamodb.api import ExpiredIterator, StreamsApi, TrimmedPosition
@@ -108,7 +108,7 @@ class DynamoDBStreamSource(StreamSource):
 
     async def wait(self, arn: str, shard: SourceShard, after: str) -> None:
         """Let the poll interval pass: the API has nothing to wait on."""
-        await self._clock.sleep(self._poll_interval_s)
+        await self._clock.pause(Pause(self._poll_interval_s))
 
     async def head(self, arn: str, shard: SourceShard) -> StreamHead | None:
         """Return None: only reading the shard through would tell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from random import Random, SystemRandom
+from random import Random
 
 from eventrouter.ports import Adapter, AdapterContext, Operation, ServiceApi
 from eventrouter_adapters.kinesis.access import Access
@@ -31,7 +31,7 @@ def build(context: AdapterContext, random: Random | None = None) -> Adapter:
         apis=(
             ServiceApi(
                 service="kinesis",
-                operations=_operations(context, access, lifecycle, random or SystemRandom()),
+                operations=_operations(context, access, lifecycle, random or context.random),
                 members=MEMBERS,
             ),
         ),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.errors import StoreError
 from eventrouter.rules.stream import RecordId, Stream, StreamName, StreamShard, StreamStatus
 from eventrouter.store import Conflict
@@ -69,14 +69,19 @@ class Lifecycle:
             except Conflict:
                 await self._streams.catalogue.refresh()
 
-    async def finish_turn(self) -> float:
+    async def finish_turn(self) -> Pause:
         """Finish the transitions whose time has come; a turn of a loop."""
         patience_ms = self._latency_ms or CRASHED_AFTER_MS
+        waits_ms: list[int] = []
         for stream in self._streams.catalogue.all():
-            is_due = stream.changed_at_ms + patience_ms <= self._clock.now_ms()
-            if is_due and stream.status is not StreamStatus.ACTIVE:
+            if stream.status is StreamStatus.ACTIVE:
+                continue
+            wait_ms = stream.changed_at_ms + patience_ms - self._clock.now_ms()
+            if wait_ms > 0:
+                waits_ms.append(wait_ms)
+            else:
                 await self.finish(stream.name)
-        return LOOK_S
+        return Pause(LOOK_S, min(waits_ms) / 1_000 if waits_ms else None)
 
     async def trim_turn(self) -> float:
         """Drop expired records, and closed shards of which nothing is left; a turn of a loop."""

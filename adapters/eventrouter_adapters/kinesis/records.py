@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.errors import StoreError
 from eventrouter.ports import Caller, Operation
 from eventrouter.rules.stream import LAST_HASH_KEY, Stream
@@ -156,7 +156,7 @@ class RecordOperations:
 
     async def _resharded(self, stream: Stream) -> Stream:
         """Return the stream of that name as it is a short while later: resharded, or deleted and made anew."""
-        await self._clock.sleep(RESHARD_LOOK_S)
+        await self._clock.pause(Pause(RESHARD_LOOK_S))
         await self._access.refreshed(stream.name)
         return self._access.usable(await self._access.get(stream.name))
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventrouter.clock import Clock, first_of
+from eventrouter.clock import Clock, Pause, first_of
 from eventrouter.errors import AdapterError, StoreError
 from eventrouter.ports import QueueMessage, QueueSource, QueueTraits, SourceGone
 from eventrouter.store.queues import DeleteOutcome, NoSuchQueue, QueueName, Queues
@@ -23,11 +23,15 @@ CALL_LIMIT = 10
 
 @dataclass(slots=True)
 class _Bell:
-    """How often this node was told of messages of a queue, up to which of these it has looked, and when to look."""
+    """How often this node was told of messages of a queue, up to which of these it has looked, and when to look again:
+
+    at the latest, and for what is known to become visible.
+    """
 
     rings: int = 0
     seen: int = -1
     look_at: float = 0.0
+    due_at: float | None = None
     rung: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -69,9 +73,11 @@ class SqsSource(QueueSource):
         with _translated(arn):
             received = await self._queues.receive(name, limit=limit, visibility_ms=visibility_ms, owner=owner)
         if not received.messages:
-            next_s = LOOK_S if received.next_in_ms is None else max(received.next_in_ms / 1_000, LOOK_FIRST_S)
+            now = self._clock.monotonic()
             bell.seen = max(bell.seen, rings)
-            bell.look_at = self._clock.monotonic() + min(next_s, LOOK_S)
+            bell.look_at = now + LOOK_S
+            next_ms = received.next_in_ms
+            bell.due_at = None if next_ms is None else now + max(next_ms / 1_000, LOOK_FIRST_S)
             return ()
         writer = EventWriter(name, arn=arn, has_window=has_window)
         return [writer.write(message) for message in received.messages]
@@ -79,10 +85,11 @@ class SqsSource(QueueSource):
     async def wait(self, arn: str) -> None:
         """Return when this node has stored a message since an empty look, or it is time for the next look."""
         bell = self._bells.setdefault(_name(arn), _Bell())
-        pause_s = bell.look_at - self._clock.monotonic()
-        if bell.rings > bell.seen or pause_s <= 0:
+        now = self._clock.monotonic()
+        pause = Pause(bell.look_at - now, None if bell.due_at is None else bell.due_at - now)
+        if bell.rings > bell.seen or pause.soonest_s <= 0:
             return
-        await first_of(bell.rung.wait(), self._clock.sleep(pause_s))
+        await first_of(bell.rung.wait(), self._clock.pause(pause))
 
     async def delete(self, arn: str, receipts: Sequence[str]) -> int:
         """Delete messages. In a FIFO queue the next ones of their groups may be free then."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from eventrouter.clock import Clock
+from eventrouter.clock import Clock, Pause
 from eventrouter.store.queues import QueueName, Queues, Received
 
 LOOK_S = 1.0
@@ -69,17 +69,17 @@ class Waiting:
                 left_s = patience_ms / 1_000 - (self._clock.monotonic() - began)
                 if left_s <= 0:
                     return received
-                next_s = LOOK_S if received.next_in_ms is None else received.next_in_ms / 1_000
-                await self._pause(event, departure, min(left_s, LOOK_S, max(next_s, LOOK_FIRST_S)))
+                next_s = left_s if received.next_in_ms is None else max(received.next_in_ms / 1_000, LOOK_FIRST_S)
+                await self._pause(event, departure, Pause(LOOK_S, min(left_s, next_s)))
                 if departure.is_over:
                     if event.is_set():
                         self.wake(queue)  # it was meant for whoever still waits
                     return Received()
 
-    async def _pause(self, event: asyncio.Event, departure: _Departure, seconds: float) -> None:
-        """Wait for `event` or for the caller to leave, at most `seconds` of the clock."""
+    async def _pause(self, event: asyncio.Event, departure: _Departure, pause: Pause) -> None:
+        """Wait for `event` or for the caller to leave, no longer than `pause`."""
         woken = asyncio.ensure_future(event.wait())
-        slept = asyncio.ensure_future(self._clock.sleep(seconds))
+        slept = asyncio.ensure_future(self._clock.pause(pause))
         ends: tuple[asyncio.Future[Any], ...] = (woken, slept, *departure.watched())
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
