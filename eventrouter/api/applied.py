@@ -62,9 +62,11 @@ def served_apis() -> tuple[ServiceApi, ...]:
     """Return the registry of every service of this distribution: Lambda's and its adapters'."""
     apis = [ServiceApi(service="lambda", operations={}, members=MEMBERS)]
     for entry_point in entry_points(group="eventrouter.adapters"):
-        members = getattr(sys.modules[entry_point.load().__module__], "MEMBERS", None)
+        module = sys.modules[entry_point.load().__module__]
+        members = getattr(module, "MEMBERS", None)
         if members is not None:
-            apis.append(ServiceApi(service=entry_point.name, operations={}, members=members))
+            service = getattr(module, "SERVICE", entry_point.name)
+            apis.append(ServiceApi(service=service, operations={}, members=members))
     return tuple(apis)
 
 

@@ -1,7 +1,8 @@
 """The door: one raw ASGI application for every API of the node.
 
 It finds the service and operation, reads the body within its limit, has the protocol's codec parse and check the
-input, calls the operation and writes its answer. Invoke takes a shorter way through (`lambda_.invoke`).
+input, calls the operation and writes its answer. Invoke takes a shorter way through (`lambda_.invoke`). What is for
+no AWS API is asked of the adapters' doors (`ports.WebDoor`).
 A caller that disconnects does not stop what it asked for: operations run to their end. Only answers that go on
 (event streams) end with their caller, and receives that still wait for a message, which nobody would get.
 Source: lambda-semantics §0, §1.1, §1.3, §7.1, §8.1.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,19 @@ from structlog.typing import FilteringBoundLogger
 from eventrouter import __version__
 from eventrouter.api.auth import Callers, Signature
 from eventrouter.api.body import BodyTooLarge, Disconnected, read_body
-from eventrouter.api.http import InternalHandler, InternalRoutes, Receive, Request, Response, Scope, Send
+from eventrouter.api.http import (
+    HEADER_NAMES,
+    Header,
+    InternalHandler,
+    InternalRoutes,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    WebRequest,
+    json_response,
+)
 from eventrouter.api.lambda_.errors import request_too_large, service_error, unavailable
 from eventrouter.api.lambda_.invoke import InvokeDoor
 from eventrouter.api.protocol.aws_json import CBOR, AwsCbor, AwsJson, TargetRouter
@@ -32,7 +45,7 @@ from eventrouter.api.protocol.query import QueryRouter, QueryXml, find_action, n
 from eventrouter.api.protocol.rest_json import PathRouter, RestJson
 from eventrouter.api.refusals import operation_not_served, service_not_served
 from eventrouter.errors import EventRouterError, IntakeRefused, NodeDead, RequestError, RuntimeFault, Unavailable
-from eventrouter.ports import Caller, ServiceApi
+from eventrouter.ports import Caller, ServiceApi, WebDoor
 from eventrouter.rules import limits
 from eventrouter.settings import Settings
 
@@ -53,6 +66,8 @@ _BODY_LIMITS = {
     "PutRecord": _RECORDS_BYTES,
     "PutRecords": _RECORDS_BYTES,
 }
+_OWN_PATHS = ("/_eventrouter/", "/_localstack/", "/_aws/")
+"""Where the node's own paths are: what is asked there of another node, or version, is no matter of a function's."""
 _LARGE_BODY = 262_144
 """Bodies above this are parsed in a thread, so that other calls do not wait."""
 _LARGE_ANSWERS = frozenset({"GetRecords"})
@@ -71,8 +86,10 @@ class Gateway:
         settings: Settings,
         request_ids: Callable[[], str],
         log: FilteringBoundLogger,
+        fallbacks: Sequence[WebDoor] = (),
     ) -> None:
         self._services = services
+        self._fallbacks = tuple(fallbacks)
         self._invoke_door = hot_invoke
         self._internal = {path: handler for path, handler in internal.items() if not path.endswith("/") or path == "/"}
         self._below = {path: handler for path, handler in internal.items() if path.endswith("/") and path != "/"}
@@ -129,6 +146,9 @@ class Gateway:
             scheme=scope.get("scheme", "http"),
             server=scope.get("server") or ("127.0.0.1", 4566),
         )
+        for door in self._fallbacks:
+            if door.claims(request):
+                return await self._answer_web((door,), request, scope, receive, request_id)
         handler = self._internal_handler(request.path)
         if handler is not None:
             return await self._answer_internal(handler, request, receive, request_id)
@@ -143,6 +163,8 @@ class Gateway:
         if route is None:
             service = self._queries.find(request, signature.service)
             if service is None:
+                if signature.service is None and self._fallbacks and not request.path.startswith(_OWN_PATHS):
+                    return await self._answer_web(self._fallbacks, request, scope, receive, request_id)
                 return service_not_served(request, signature.service, request_id, __version__)
             return await self._call_query(service, request, receive, signature, request_id)
         return await self._call(route.service, route.operation, route.labels, request, receive, signature, request_id)
@@ -163,6 +185,25 @@ class Gateway:
             return await handler(_with_body(request, body))
         except Disconnected:
             raise
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+            return self._failed(CODECS["rest-json"], service_model("lambda"), request.path, error, request_id)
+
+    async def _answer_web(
+        self, doors: Sequence[WebDoor], request: Request, scope: Scope, receive: Receive, request_id: str
+    ) -> Response:
+        """Answer a request that is no call of an AWS API: by the first of the adapters' doors that has an answer."""
+        try:
+            body = await read_body(receive, request.headers, max(door.body_limit for door in doors))
+            web_request = _web_request(_with_body(request, body), scope, request_id)
+            for door in doors:
+                answer = await door.answer(web_request)
+                if answer is not None:
+                    return answer
+            return service_not_served(request, None, request_id, __version__)
+        except Disconnected:
+            raise
+        except BodyTooLarge:
+            return json_response(413, {"message": "Request Too Long"})
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
             return self._failed(CODECS["rest-json"], service_model("lambda"), request.path, error, request_id)
 
@@ -309,6 +350,18 @@ def _with_body(request: Request, body: bytes) -> Request:
         body=body,
         scheme=request.scheme,
         server=request.server,
+    )
+
+
+def _web_request(request: Request, scope: Scope, request_id: str) -> WebRequest:
+    headers: Sequence[Header] = scope["headers"]
+    names = scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names") or [name for name, _ in headers]
+    return WebRequest(
+        request=request,
+        id=request_id,
+        sender=(scope.get("client") or ("127.0.0.1", 0))[0],
+        protocol=f"HTTP/{scope.get('http_version', '1.1')}",
+        headers=tuple((name, value) for name, (_, value) in zip(names, headers, strict=True)),
     )
 
 

@@ -15,6 +15,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 Header = tuple[bytes, bytes]
 
+HEADER_NAMES = "eventrouter.header_names"
+"""The extension of our server's scopes that holds the `names` of the headers as the client wrote them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -38,6 +41,20 @@ class Request:
         """Return the URL under which the caller reached this node: from the Host header where there is one."""
         host = self.header("host") or f"{self.server[0]}:{self.server[1]}"
         return f"{self.scheme}://{host}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRequest:
+    """A request that is no call of an AWS API, with what such calls need not know.
+
+    `headers` are all of them, in order, names as the client wrote them. `sender` is the client's address.
+    """
+
+    request: Request
+    id: str
+    sender: str
+    protocol: str
+    headers: tuple[Header, ...]
 
 
 @dataclass(slots=True)

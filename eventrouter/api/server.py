@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eventrouter.api.http import Receive, Scope, Send
+from eventrouter.api.http import HEADER_NAMES, Receive, Scope, Send
 
 HEAD_LIMIT_BYTES = 65_536
 HEAD_TIMEOUT_S = 30.0
@@ -25,12 +25,27 @@ _TOO_LARGE = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A request's line and headers are bounded in size, and in the time they may take to come."""
+    """One connection. A request's line and headers are bounded in size, and in the time they may take to come.
+
+    Names of headers are kept as the client wrote them too, in an extension of the scope.
+    """
 
     _head_bytes = 0
     _in_body = False
     _completed = False
     _head_timer: asyncio.TimerHandle | None = None
+    _names: list[bytes]
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._names = []
+        self.scope["extensions"] = {HEADER_NAMES: {"names": self._names}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer: what came after the head was decided on is no part of it
+        self._names.append(name)
+        super().on_header(name, value)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_timer()

@@ -41,7 +41,7 @@ from eventrouter.rules.names import FunctionName
 from eventrouter.rules.outcome import Run, RunStatus, Succeeded, Throttled
 from eventrouter.runtime.packages import Packages
 from eventrouter.settings import Settings
-from eventrouter.store import Store, open_store
+from eventrouter.store import Store, open_store, redis_lanes
 from tests.planes.listed_queues import ListedQueues
 from tests.planes.listed_streams import ListedStreams, stream_arn
 
@@ -237,7 +237,7 @@ class Door:
     async def _serve(self) -> None:
         settings, clock, random = Settings(), SystemClock(), Random(7)
         client = fakeredis.FakeAsyncRedis()
-        store = await open_store(client, prefix="t", partitions=2, clock=clock, random=random)
+        store = await open_store(redis_lanes(client), prefix="t", partitions=2, clock=clock, random=random)
         self.planes.store = store
         service = LambdaService(
             store=store,

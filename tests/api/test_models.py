@@ -51,6 +51,7 @@ def test_errors_know_their_status_and_how_they_spell_the_message() -> None:
     assert errors["ResourceNotFoundException"].message_member == "Message"
     assert errors["TooManyRequestsException"].message_member == "message"
     assert errors["TooManyRequestsException"].headers == {"retryAfterSeconds": "Retry-After"}
+    assert service_model("apigatewayv2").errors["NotFoundException"].message_member == "message"
 
 
 @pytest.mark.parametrize(

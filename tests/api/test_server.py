@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from eventrouter.api import server
+from eventrouter.api.http import HEADER_NAMES
 from eventrouter.api.server import HEAD_LIMIT_BYTES, HttpServer
 
 pytestmark = pytest.mark.integration
@@ -32,9 +33,11 @@ async def echo_length(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def a_connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def a_connection(
+    application: Any = echo_length,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        http = HttpServer(echo_length)
+        http = HttpServer(application)
         await http.start(listener)
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         try:
@@ -90,6 +93,32 @@ def test_many_requests_at_once_are_answered_in_order() -> None:
             assert [int((await answer(reader))[1]) for _ in range(200)] == list(range(200))
 
     asyncio.run(main())
+
+
+def test_names_of_headers_are_told_as_the_client_wrote_them_beside_those_in_lower_case() -> None:
+    told: list[tuple[list[bytes], list[bytes]]] = []
+
+    async def note(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        names = scope["extensions"][HEADER_NAMES]["names"]
+        await echo_length(scope, receive, send)
+        told.append((names, [name for name, _ in scope["headers"]]))
+
+    async def main() -> None:
+        async with a_connection(note) as (reader, writer):
+            chunked = (
+                b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: 1\r\n\r\n"
+            )
+            writer.write(post(b"one", b"X-cUSTOM: 1", b"x-Custom: 2") + chunked)
+            assert [(await answer(reader))[1] for _ in range(2)] == [b"3", b"1"]
+
+    asyncio.run(main())
+
+    [first, second] = told
+    assert first == (
+        [b"host", b"content-length", b"X-cUSTOM", b"x-Custom"],
+        [b"host", b"content-length", b"x-custom", b"x-custom"],
+    )
+    assert [len(names) for names in second] == [2, 2], "a trailer is no header"
 
 
 def test_a_head_that_does_not_come_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

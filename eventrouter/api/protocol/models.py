@@ -81,6 +81,8 @@ class Shape:
     enum: tuple[str, ...] = ()
     timestamp_format: str | None = None
     is_event_stream: bool = False
+    is_sensitive: bool = False
+    """Whether its values are secrets, which no refusal shows."""
 
     def __hash__(self) -> int:
         return id(self)
@@ -115,7 +117,7 @@ class OperationModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorModel:
-    """One modelled exception. `message_member` is spelt as the model does; `headers` maps members to headers."""
+    """One modelled exception. `message_member` is spelt as on the wire; `headers` maps members to headers."""
 
     code: str
     status: int | None
@@ -165,7 +167,7 @@ class Service:
             found[code] = ErrorModel(
                 code=code,
                 status=details.get("httpStatusCode"),
-                message_member="Message" if "Message" in shape.members else "message",
+                message_member=_message_member(shape),
                 headers={
                     name: member.serialization["name"]
                     for name, member in shape.members.items()
@@ -206,6 +208,7 @@ class Service:
             enum=_ENUMS_IN_TEXTS.get(raw.name) or tuple(metadata.get("enum", ())),
             timestamp_format=raw.serialization.get("timestampFormat"),
             is_event_stream=bool(raw.serialization.get("eventstream")),
+            is_sensitive=bool(metadata.get("sensitive")),
         )
         self._shapes[raw.name] = shape
         if kind is Kind.STRUCTURE:
@@ -220,6 +223,13 @@ class Service:
                     location=Location(location),
                 )
         return shape
+
+
+def _message_member(shape: Any) -> str:  # Any: a botocore shape
+    """Return what an exception's message is called on the wire."""
+    member = shape.members.get("Message")
+    name: str = "message" if member is None else member.serialization.get("name", "Message")
+    return name
 
 
 @cache

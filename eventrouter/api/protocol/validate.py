@@ -47,9 +47,10 @@ def failed(value: object, path: str, constraint: str) -> str:
 
 
 def _failed_whole(shape: Shape, value: object, path: str, constraint: str) -> str:
-    """Word a problem of a value that may be a list of records: those are not shown (§7.4)."""
+    """Word a problem of a value that may be a list of records, or a secret: those are not shown (§7.4)."""
     item = shape.item
-    if item is not None and any(member.shape.kind is Kind.BLOB for member in item.members.values()):
+    has_records = item is not None and any(member.shape.kind is Kind.BLOB for member in item.members.values())
+    if has_records or shape.is_sensitive:
         return f"Value at '{path}' failed to satisfy constraint: {constraint}"
     return failed(value, path, constraint)
 
@@ -122,11 +123,15 @@ def _value(shape: Shape, value: Any, path: str) -> Iterator[Problem]:  # Any: JS
         yield from _items(shape.item, value, path)
     elif shape.kind is Kind.MAP and shape.key is not None and shape.value is not None:
         if any(_any_broken(shape.key, key) for key in value):
-            yield path, "key", failed(value, path, f"Map keys must satisfy constraint: {_all_phrases(shape.key)}")
+            yield (
+                path,
+                "key",
+                _failed_whole(shape, value, path, f"Map keys must satisfy constraint: {_all_phrases(shape.key)}"),
+            )
         if shape.value.kind in _SCALARS:
             if any(_any_broken(shape.value, item) for item in value.values()):
                 phrases = _all_phrases(shape.value)
-                yield path, "value", failed(value, path, f"Map value must satisfy constraint: {phrases}")
+                yield path, "value", _failed_whole(shape, value, path, f"Map value must satisfy constraint: {phrases}")
         else:
             for key, item in value.items():
                 yield from _value(shape.value, item, f"{path}.{key}.member")
