@@ -14,8 +14,13 @@ from eventrouter.errors import EventRouterError
 COMMANDS: Mapping[str, str] = {
     "dev": "eventrouter.cli.dev:dev",
     "serve": "eventrouter.cli.serve:serve",
+    "plan": "eventrouter.cli.plan:plan",
+    "deploy": "eventrouter.cli.deploy:deploy",
     "invoke": "eventrouter.cli.invoke:invoke",
+    "samples": "eventrouter.cli.samples:samples",
     "logs": "eventrouter.cli.logs:logs",
+    "explain": "eventrouter.cli.explain:explain",
+    "clock": "eventrouter.cli.clock:clock",
     "functions": "eventrouter.cli.functions:functions",
     "mappings": "eventrouter.cli.mappings:mappings",
     "streams": "eventrouter.cli.streams:streams",

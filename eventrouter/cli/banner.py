@@ -13,6 +13,7 @@ from eventrouter.rules.stream import StreamName
 
 if TYPE_CHECKING:
     from eventrouter.node import Node
+    from eventrouter.project.model import Project
 
 _USUAL_PORT = 4566
 """Where every command looks for a node unless it is told otherwise."""
@@ -24,8 +25,11 @@ _SHOWN = 5
 class Banner:
     """The facts of a node that has just started.
 
-    `functions` are (name, runtime, handler), `mappings` are (source, function) as people write them.
+    `functions` are (name, runtime, handler), `mappings` are (source, function) as people write them: event source
+    mappings, and the project's schedules and routes.
     """
+
+    project: str | None
 
     url: str
     server: str
@@ -36,16 +40,21 @@ class Banner:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, node: Node, *, ready_ms: float, notes: tuple[str, ...]) -> Banner:
-        """Gather the facts from a running node."""
+    def of(cls, node: Node, *, ready_ms: float, project: Project | None, notes: tuple[str, ...]) -> Banner:
+        """Gather the facts from a running node, and from the project that it was given."""
         found = sorted(node.store.functions.all(), key=lambda function: function.name)
         feeds = sorted(node.store.mappings.catalogue.all(), key=lambda mapping: (mapping.source_arn, mapping.function))
         return cls(
+            project=None if project is None else project.name,
             url=node.url,
             server=node.server,
             ready_ms=ready_ms,
+            notes=notes,
             functions=tuple((function.name.name, function.runtime, function.handler) for function in found),
-            mappings=tuple((_source(node, mapping), _target(mapping)) for mapping in feeds),
+            mappings=(
+                *((_source(node, mapping), _target(mapping)) for mapping in feeds),
+                *(() if project is None else _declared(project)),
+            ),
             not_applied=(
                 *node.runtime.not_applied,
                 *(f"{note} on `{function.name.name}`" for function in found for note in node.not_applied(function)),
@@ -54,8 +63,11 @@ class Banner:
                     for mapping in feeds
                     if mapping.service not in (node.queues if mapping.is_queue else node.sources)
                 ),
+                *(
+                    f"{item.what} ({item.place}: {item.why})"
+                    for item in (() if project is None else project.not_applied)
+                ),
             ),
-            notes=notes,
         )
 
     def as_json(self) -> str:
@@ -66,6 +78,7 @@ class Banner:
                 "url": self.url,
                 "server": self.server,
                 "ready_ms": round(self.ready_ms),
+                "project": self.project,
                 "functions": [name for name, _, _ in self.functions],
                 "mappings": [f"{source} -> {function}" for source, function in self.mappings],
                 "not_applied": self.not_applied,
@@ -79,6 +92,8 @@ class Banner:
 
     def _lines(self) -> Iterator[str]:
         yield f"eventrouter {__version__}  ready in {self.ready_ms:.0f} ms   {self.server}   {self.url}"
+        if self.project is not None:
+            yield f"  project     {self.project}"
         yield _listed("functions", [f"{name} ({runtime}, {handler})" for name, runtime, handler in self.functions])
         yield _listed("mappings", [f"{source} -> {function}" for source, function in self.mappings])
         yield f"  not applied {len(self.not_applied)}   {'; '.join(self.not_applied)}".rstrip()
@@ -108,6 +123,15 @@ def _source(node: Node, mapping: EventSourceMapping) -> str:
         return f"{service} {name}"
     count = len(stream.open_shards)
     return f"{name}[{count} shard{'' if count == 1 else 's'}]"
+
+
+def _declared(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield what invokes functions besides event source mappings: schedules and routes."""
+    for schedule in project.schedules:
+        for target in schedule.targets:
+            yield str(schedule.members["ScheduleExpression"]), str(target["Arn"]).rpartition(":")[2]
+    for route in project.routes:
+        yield route.route_key, route.function.rpartition(":")[2]
 
 
 def _target(mapping: EventSourceMapping) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,6 +18,8 @@ from eventrouter.cli.output import print_json
 @click.command()
 @click.argument("name")
 @click.option("-p", "--payload", default=None, help="The event: JSON, @FILE, or - for stdin.")
+@click.option("--sample", default=None, metavar="SAMPLE", help="The event: a sample's, such as s3:put.")
+@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Change a member of the sample's event.")
 @click.option("--async", "as_event", is_flag=True, help="Queue it as an event: answers 202 once it is durable.")
 @click.option("--dry-run", is_flag=True, help="Only check that it could be invoked.")
 @click.option("--tail", is_flag=True, help="Show the last 4 KB of the run's log (on stderr).")
@@ -30,6 +33,8 @@ from eventrouter.cli.output import print_json
 def invoke(
     name: str,
     payload: str | None,
+    sample: str | None,
+    changes: tuple[str, ...],
     as_event: bool,
     dry_run: bool,
     tail: bool,
@@ -54,7 +59,7 @@ def invoke(
     headers = {"X-Amz-Invocation-Type": "Event" if as_event else "DryRun" if dry_run else "RequestResponse"}
     if tail and not as_event and not dry_run:
         headers["X-Amz-Log-Type"] = "Tail"
-    event = b"" if payload is None else read_argument(payload)
+    event = _event(payload, sample, changes)
     if number > 1:
         from eventrouter.cli.load import LoadRun
 
@@ -69,6 +74,19 @@ def invoke(
     if answer.status >= 300:
         raise answer.refusal()
     return _show(answer, as_json=as_json)
+
+
+def _event(payload: str | None, sample: str | None, changes: Sequence[str]) -> bytes:
+    """Return what is sent: the payload that is given, a sample's event, or nothing."""
+    if sample is None:
+        if changes:
+            raise click.UsageError("--set changes a sample's event: it needs --sample")
+        return b"" if payload is None else read_argument(payload)
+    if payload is not None:
+        raise click.UsageError("--payload and --sample exclude each other")
+    from eventrouter.samples import Scene, edited, find_sample
+
+    return json.dumps(edited(find_sample(sample).build(Scene()), changes), ensure_ascii=False).encode()
 
 
 def _show(answer: Answer, *, as_json: bool) -> int:

@@ -45,3 +45,33 @@ def read_argument(argument: str) -> bytes:
         return Path(argument[1:]).read_bytes()
     except OSError as error:
         raise click.UsageError(f"{argument[1:]} cannot be read: {error.strerror}") from None
+
+
+def parameter_option(command: Command) -> Command:
+    """Add `--parameter NAME=VALUE`: parameters of a template, options of a serverless.yml."""
+    return click.option(
+        "--parameter",
+        "parameters",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A template's parameter, or an option of a serverless.yml; may be repeated.",
+    )(command)
+
+
+def read_parameters(given: tuple[str, ...]) -> dict[str, str]:
+    """Return what `--parameter` was given. Raises UsageError unless each is a name and a value."""
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"--parameter {each} is no NAME=VALUE")
+        found[name] = value
+    return found
+
+
+clock_option = click.option(
+    "--clock",
+    type=click.Choice(("system", "virtual")),
+    default=None,
+    help="virtual: the node's time can be advanced, for tests in any language. [default: system]",
+)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eventrouter.errors import EventRouterError
+
 Members = Mapping[str, Any]
 """Input members of an AWS operation, by their names in AWS's model."""
 
@@ -139,7 +141,7 @@ class Project:
         return (*self.queues, *self.streams, *self.functions, *self.mappings, *self.schedules, *self.routes)
 
 
-class ProjectError(Exception):
+class ProjectError(EventRouterError):
     """A project's file says something that cannot be: what, where, and the rule. Its text is `place: message`."""
 
     def __init__(self, place: Place, message: str) -> None:

@@ -259,8 +259,8 @@ def test_the_banner_tells_what_feeds_which_function_and_what_nothing_here_reads(
     assert "no adapter here reads dynamodb streams" in line
 
 
-def test_files_that_are_not_read_are_named_and_the_banner_can_be_json(tmp_path):
-    (tmp_path / "template.yaml").write_text("Resources: {}\n")
+def test_the_banner_can_be_json(tmp_path):
+    (tmp_path / "template.yaml").write_text("Resources:\n  Q:\n    Type: AWS::SQS::Queue\n")
 
     node = DevNode(tmp_path / "data", "--json")
     node.stop()
@@ -269,7 +269,8 @@ def test_files_that_are_not_read_are_named_and_the_banner_can_be_json(tmp_path):
     assert banner["url"] == node.url
     assert banner["functions"] == []
     assert banner["mappings"] == []
-    assert any("template.yaml is not read by this release" in note for note in banner["notes"])
+    assert banner["project"]
+    assert banner["notes"] == []
     assert node.banner[-1] == "Ready."
 
 
