@@ -25,6 +25,11 @@ class Pause:
     due_in_s: float | None = None
     recurs: bool = False
 
+    @classmethod
+    def of(cls, pause: float | Pause) -> Pause:
+        """Return what a turn has answered: seconds are a pause of nothing due."""
+        return pause if isinstance(pause, Pause) else cls(pause)
+
     @property
     def soonest_s(self) -> float:
         """Return how long the pause is at most."""
@@ -72,6 +77,29 @@ class SystemClock:
 
     async def pause(self, pause: Pause) -> None:
         await asyncio.sleep(pause.soonest_s)
+
+
+class SeenClock:
+    """The machine's own time for waiting and measuring, and the wall time that users see."""
+
+    def __init__(self, seen: Clock, machine: Clock) -> None:
+        self._seen = seen
+        self._machine = machine
+
+    def now_ms(self) -> int:
+        return self._seen.now_ms()
+
+    def monotonic(self) -> float:
+        return self._machine.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._machine.sleep(seconds)
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        return self._machine.unhurried()
+
+    async def pause(self, pause: Pause) -> None:
+        await self._machine.pause(pause)
 
 
 async def first_of(*waits: Awaitable[object]) -> None:

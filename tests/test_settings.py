@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from eventrouter.emulator_variables import read_emulator_variables
 from eventrouter.errors import ConfigError
-from eventrouter.settings import Layer, Settings, load_settings, masked, nearest
+from eventrouter.settings import PROJECT_TABLES, Layer, Settings, load_settings, masked, nearest
 
 pytestmark = pytest.mark.unit
 
@@ -67,6 +67,20 @@ def test_settings_in_two_files_are_refused(tmp_path):
         load(tmp_path)
 
 
+def test_what_a_file_declares_to_be_deployed_is_no_setting(tmp_path):
+    tables = "\n".join(f"[{table}.x]\ntimeout = '3s'" for table in PROJECT_TABLES)
+    (tmp_path / "eventrouter.toml").write_text(f"port = 8\n{tables}\n")
+
+    assert load(tmp_path)[0].port == 8
+
+
+def test_a_pyproject_declares_nothing_to_be_deployed(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.eventrouter.functions.orders]\nhandler = 'a.b'\n")
+
+    with pytest.raises(ConfigError, match=r"functions in pyproject.toml .*: .* stands in eventrouter.toml"):
+        load(tmp_path)
+
+
 def test_a_table_names_the_first_part_of_its_settings(tmp_path):
     (tmp_path / "eventrouter.toml").write_text("[redis]\nurl = 'redis://one'\n[async]\nretry_base_delay = 2\n")
 
@@ -80,7 +94,8 @@ def test_a_table_names_the_first_part_of_its_settings(tmp_path):
     [
         ("prot = 1", "prot in eventrouter.toml: unknown setting; the nearest is port"),
         ("[redis]\nurll = 'x'", "redis_urll in eventrouter.toml: unknown setting; the nearest is redis_url"),
-        ("[functions.orders]\nhandler = 'a.b'", "this release reads settings only"),
+        ("[function.orders]\nhandler = 'a.b'", "function in eventrouter.toml: unknown table; the nearest is functions"),
+        ("[[mapings]]\nsource = 'q'", "mapings in eventrouter.toml: unknown table; the nearest is mappings"),
         ("port = ", "cannot be read"),
         ("port = 'many'", r"port = 'many' \(from eventrouter.toml\): input should be a valid integer"),
     ],

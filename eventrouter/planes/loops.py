@@ -142,7 +142,7 @@ class _Loop:
             self._log.error("loop.turn_crashed", loop=self.name, exc_info=True)
             return Pause(FAILED_PAUSE_S)
         self._succeeded_at = self._machine.monotonic()
-        return pause if isinstance(pause, Pause) else Pause(pause)
+        return Pause.of(pause)
 
     def _failed(self) -> None:
         self._metrics.loop_failures.labels(self.name).inc()

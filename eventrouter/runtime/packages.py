@@ -27,7 +27,13 @@ HOT_RELOAD_FILES = 10_000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NOT_CODE = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
+NOT_CODE = frozenset(
+    {
+        *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__", ".eventrouter"),
+        *(".aws-sam", ".serverless", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".idea", ".vscode"),
+    }
+)
+"""Folders that hold no code of a function's."""
 
 
 class Packages:
@@ -215,7 +221,7 @@ def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Give the files below a directory in a fixed order, with their states; a bounded number of them."""
     count = 0
     for directory, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if name not in _NOT_CODE)
+        below[:] = sorted(name for name in below if name not in NOT_CODE)
         for name in sorted(names):
             path = Path(directory, name)
             try:

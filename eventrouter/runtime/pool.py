@@ -364,6 +364,12 @@ class Runtime:
 
     # Watching.
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether somebody has an environment, or is to get one."""
+        in_use = any(environment.is_leased or environment.is_starting for environment in self._all)
+        return in_use or bool(self._permits or self._waiters)
+
     def stats(self) -> list[EnvironmentInfo]:
         """Return every environment there is."""
         return [_info(environment) for environment in self._all]

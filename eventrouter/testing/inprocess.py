@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eventrouter.clock import Clock
@@ -18,9 +19,14 @@ from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName
 from eventrouter.rules.outcome import FunctionFailed, Run, RunStatus, Succeeded, SystemFault
+from eventrouter.runtime.bootstrap_marshal import Fault
 
 Handler = Callable[[Any, Invocation], Any]
 """A handler: the event and the invocation in, a JSON value out. May be a coroutine function."""
+
+
+class ProcessKilled(BaseException):
+    """Raised where a handler's process would be killed: the run ends, with whatever it was doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +68,29 @@ class InProcessEnvironments:
         return self.limit is None or len(self._leases) < self.limit
 
     def _new_lease(self, function: Function) -> InProcessLease:
-        lease = InProcessLease(self, function, self._handlers[function.name])
+        lease = InProcessLease(self, function)
         self._leases.add(lease)
         self.most_at_once = max(self.most_at_once, len(self._leases))
         return lease
+
+    def began(self, function: Function, invocation: Invocation) -> None:
+        """Note that a run begins."""
+        self.starts.append(Start(request_id=invocation.request_id, at=self.clock.monotonic()))
+
+    def ended(self, invocation: Invocation, run: Run | None) -> None:
+        """Note how a run has ended; None: it was cut short, and nobody knows."""
+
+    async def execute(self, function: Function, invocation: Invocation) -> bytes:
+        """Run the function's handler and return its result as JSON. What it raises is raised here."""
+        result = self._handlers[function.name](json.loads(invocation.payload), invocation)
+        if inspect.isawaitable(result):
+            result = await result
+        return json.dumps(result).encode()
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether somebody has an environment, or is to get one."""
+        return bool(self._leases or self._waiters)
 
     def released(self, lease: InProcessLease) -> None:
         """Take a lease back."""
@@ -103,10 +128,9 @@ class InProcessLease:
 
     is_retired = False
 
-    def __init__(self, home: InProcessEnvironments, function: Function, handler: Handler) -> None:
+    def __init__(self, home: InProcessEnvironments, function: Function) -> None:
         self._home = home
         self._function = function
-        self._handler = handler
         self._waiting: deque[tuple[Invocation, Callable[[Run], None]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -134,7 +158,13 @@ class InProcessLease:
         try:
             while self._waiting:
                 invocation, done = self._waiting[0]
-                run = await self._run(invocation)
+                self._home.began(self._function, invocation)
+                try:
+                    run = await self._run(invocation)
+                except asyncio.CancelledError:
+                    self._home.ended(invocation, None)
+                    raise
+                self._home.ended(invocation, run)
                 self._waiting.popleft()
                 self._home.observe(invocation, run)
                 done(run)
@@ -148,26 +178,25 @@ class InProcessLease:
     async def _run(self, invocation: Invocation) -> Run:
         clock = self._home.clock
         began = clock.monotonic()
-        self._home.starts.append(Start(request_id=invocation.request_id, at=began))
         outcome: Succeeded | FunctionFailed
         status = RunStatus.SUCCESS
+        limit = asyncio.timeout(self._function.timeout_s)
         try:
-            async with asyncio.timeout(self._function.timeout_s):
-                result = self._handler(json.loads(invocation.payload), invocation)
-                if inspect.isawaitable(result):
-                    result = await result
-            outcome = Succeeded(payload=json.dumps(result).encode())
-        except TimeoutError:
-            outcome = failure.timed_out(invocation.request_id, self._function.timeout_s)
-            status = RunStatus.TIMEOUT
+            async with limit:
+                payload = await self._home.execute(self._function, invocation)
+            outcome = failure.too_large() if len(payload) > failure.RESPONSE_LIMIT_BYTES else Succeeded(payload=payload)
+        except TimeoutError as error:
+            if limit.expired():
+                outcome = failure.timed_out(invocation.request_id, self._function.timeout_s)
+                status = RunStatus.TIMEOUT
+            else:
+                outcome, status = _raised(error, invocation), RunStatus.FAILURE
+        except ProcessKilled:
+            outcome, status = failure.exited(invocation.request_id, signal_name="killed"), RunStatus.ERROR
+        except SystemExit as error:
+            outcome, status = failure.exited(invocation.request_id, status=_exit_status(error)), RunStatus.ERROR
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-            outcome = failure.raised(
-                error_type=type(error).__name__,
-                message=str(error),
-                request_id=invocation.request_id,
-                stack_trace=traceback.format_tb(error.__traceback__),
-            )
-            status = RunStatus.FAILURE
+            outcome, status = _raised(error, invocation), RunStatus.FAILURE
         return self._ran(outcome, status, (clock.monotonic() - began) * 1_000)
 
     def _ran(self, outcome: Succeeded | FunctionFailed | SystemFault, status: RunStatus, duration_ms: float) -> Run:
@@ -183,3 +212,27 @@ class InProcessLease:
             memory_mb=function.memory_mb,
             max_memory_mb=0,
         )
+
+
+def _exit_status(leaving: SystemExit) -> int:
+    if leaving.code is None:
+        return 0
+    return leaving.code if isinstance(leaving.code, int) else 1
+
+
+def _raised(error: Exception, invocation: Invocation) -> FunctionFailed:
+    """Return the outcome of an exception, as the Python runtime tells it, with the handler's own frames only."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith((_HERE, _ASYNCIO))
+    ]
+    named = error if isinstance(error, Fault) else Fault(type(error).__name__, str(error))
+    return failure.raised(
+        error_type=named.error_type,
+        message=named.message,
+        request_id=invocation.request_id,
+        stack_trace=traceback.format_list(frames),
+    )
+
+
+_HERE = str(Path(__file__).parent)
+_ASYNCIO = str(Path(asyncio.__file__).parent)

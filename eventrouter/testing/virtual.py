@@ -1,15 +1,16 @@
 """Virtual time: an event loop whose clock jumps to the next timer as soon as nothing else is left to do.
 
 Everything that waits through the loop (`asyncio.sleep`, timeouts, `call_later`) then waits in virtual time, so
-hours pass in milliseconds and always in the same order. Work outside the loop (threads, sockets, subprocesses)
-is not waited for by a jump: keep it out of virtual tests.
+hours pass in milliseconds and always in the same order. What would run in a thread runs at once, in the loop's own.
+Sockets and subprocesses are not waited for by a jump: keep them out of virtual tests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from eventrouter.clock import Pause
@@ -20,18 +21,20 @@ EPOCH_MS = 1_767_225_600_000
 """Where virtual wall time begins: 2026-01-01T00:00:00Z."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):
-    """Never blocks for time: where a real selector would wait for a timer, virtual time moves instead."""
+class _IdleSelector(selectors.DefaultSelector):
+    """Never blocks for time: where a real selector would wait, it asks what to do instead."""
 
-    now = 0.0
+    def __init__(self, idle: Callable[[float | None], None], before: Callable[..., bool]) -> None:
+        super().__init__()
+        self._idle = idle
+        self._before = before
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        is_busy = timeout == 0
+        is_busy = self._before(is_busy=is_busy) or is_busy
         ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None or timeout < 0:
-            raise RuntimeError("virtual time has stopped: every task waits for something that no timer brings")
-        self.now += timeout
+        if not ready and not is_busy:
+            self._idle(timeout)
         return ready
 
 
@@ -39,11 +42,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time, which begins at 0 s."""
 
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
+        self._now = 0.0
+        super().__init__(_IdleSelector(self._idle, self._before_looking))
 
     def time(self) -> float:
-        return self._jumping.now
+        return self._now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Run `func` at once: a thread would make the order of things depend on the machine."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the caller's
+            future.set_exception(error)
+        return future
+
+    def _before_looking(self, *, is_busy: bool) -> bool:
+        """Do what comes before each look for something ready; say whether there is something now."""
+        return is_busy
+
+    def _idle(self, timeout: float | None) -> None:
+        """Move time to the next timer, `timeout` seconds away (None: there is none)."""
+        if timeout is None:
+            raise RuntimeError("virtual time has stopped: every task waits for something that no timer brings")
+        self._now += timeout
 
 
 class VirtualClock:
@@ -60,6 +82,9 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def pause(self, pause: Pause) -> None:
         await asyncio.sleep(pause.soonest_s)

@@ -9,7 +9,7 @@ from typing import Any
 
 from eventrouter.ports import Adapter, AdapterContext, QueueMessage
 from eventrouter.settings import Settings
-from eventrouter.store import HostInfo, Store, open_store
+from eventrouter.store import HostInfo, Store, open_store, redis_lanes
 from eventrouter.store.queues import QueueName
 from eventrouter.testing.queue_source_suite import OTHER_OWNER, OWNER, VISIBILITY_S, QueueWorld
 from eventrouter.testing.redis import virtual_redis
@@ -104,7 +104,7 @@ def play_sqs(scenario: Callable[[SqsWorld], Awaitable[None]]) -> None:
         clock = virtual_clock()
         with virtual_redis(lambda: clock.now_ms() / 1_000) as connect:
             client = connect()
-            store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(5))
+            store = await open_store(redis_lanes(client), prefix="er", partitions=1, clock=clock, random=Random(5))
             adapter = sqs.build(AdapterContext(settings=Settings(), clock=clock, store=store))
             for owner in (OWNER, OTHER_OWNER):
                 await store.hosts.join(owner, HOST)

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any
 
-from eventrouter.clock import Clock, SystemClock
+from eventrouter.clock import Clock, Pause, SystemClock
 from eventrouter.ports import Adapter, AdapterContext, SourceShard, StreamRecord
 from eventrouter.settings import Settings
-from eventrouter.store import open_store
+from eventrouter.store import open_store, redis_lanes
 from eventrouter.testing.redis import virtual_redis
 from eventrouter.testing.stream_world import StreamWorld
 from eventrouter.testing.virtual import run_virtual, virtual_clock
@@ -140,7 +140,7 @@ def play_kinesis(scenario: Callable[[StreamWorld], Awaitable[None]]) -> None:
         clock = virtual_clock()
         with virtual_redis(lambda: clock.now_ms() / 1_000) as connect:
             client = connect()
-            store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(5))
+            store = await open_store(redis_lanes(client), prefix="er", partitions=1, clock=clock, random=Random(5))
             adapter = kinesis.build(AdapterContext(settings=Settings(), clock=clock, store=store))
             turns = [store.streams.watch.turn, *adapter.loops.values()]
             loops = [asyncio.create_task(_repeat(turn, clock)) for turn in turns]
@@ -159,4 +159,4 @@ def play_kinesis(scenario: Callable[[StreamWorld], Awaitable[None]]) -> None:
 
 async def _repeat(turn: Callable[[], Awaitable[float]], clock: Clock) -> None:
     while True:
-        await clock.sleep(await turn())
+        await clock.pause(Pause.of(await turn()))

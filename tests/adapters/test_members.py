@@ -8,14 +8,14 @@ import pytest
 
 from eventrouter.api.registry import applied_tests, differences
 from eventrouter.ports import ServiceApi
-from eventrouter_adapters import kinesis, logs, sqs
+from eventrouter_adapters import eventbridge, kinesis, logs, sqs
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 APIS = [
     ServiceApi(service=name, operations={}, members=module.MEMBERS)
-    for name, module in (("sqs", sqs), ("logs", logs), ("kinesis", kinesis))
+    for name, module in (("sqs", sqs), ("logs", logs), ("kinesis", kinesis), ("events", eventbridge))
 ]
 
 

@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 from eventrouter.errors import RequestError
 from eventrouter.ports import Adapter, AdapterContext, Caller, ServiceApi, Target
 from eventrouter.settings import Settings
-from eventrouter.store import Store, open_store
+from eventrouter.store import Store, open_store, redis_lanes
 from eventrouter.testing.redis import virtual_redis
 from eventrouter.testing.virtual import EPOCH_MS, VirtualClock, run_virtual, virtual_clock
-from eventrouter_adapters import kinesis, logs, sqs
+from eventrouter_adapters import eventbridge, kinesis, logs, sqs
 
 CALLER = Caller(account="000000000000", region="us-east-1", request_id="r-1", base_url="http://127.0.0.1:4566")
 
@@ -44,6 +44,9 @@ class World:
 
     async def kinesis(self, operation: str, *, caller: Caller = CALLER, **members: Any) -> dict[str, Any]:
         return dict(await self.services["kinesis"].operations[operation](caller, members))
+
+    async def events(self, operation: str, *, caller: Caller = CALLER, **members: Any) -> dict[str, Any]:
+        return dict(await self.services["events"].operations[operation](caller, members))
 
     async def a_queue(self, name: str = "jobs", **attributes: str) -> str:
         """Create a queue and return its URL."""
@@ -82,10 +85,10 @@ async def _node(
     settings: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     """Run one node's adapters."""
-    store = await open_store(client, prefix="er", partitions=1, clock=clock, random=Random(seed))
+    store = await open_store(redis_lanes(client), prefix="er", partitions=1, clock=clock, random=Random(seed))
     context = AdapterContext(settings=Settings(**settings), clock=clock, store=store)
     streams = kinesis.build(context, Random(seed + 1_000))
-    adapters = [sqs.build(context), logs.build(context), streams]
+    adapters = [sqs.build(context), logs.build(context), streams, eventbridge.build(context)]
     watching = asyncio.create_task(_watch(store, clock))
     try:
         yield World(

@@ -40,7 +40,6 @@ Resources:
       CodeUri: src
       EventInvokeConfig:
         MaximumRetryAttempts: 0
-        MaximumEventAgeInSeconds: 3600
         DestinationConfig: {{OnSuccess: {{Type: SQS, Destination: !GetAtt Done.Arn}}}}
   Incoming: {{Type: "AWS::SQS::Queue"}}
   Done: {{Type: "AWS::SQS::Queue"}}
