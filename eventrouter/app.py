@@ -40,6 +40,10 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 Declared = TypeVar("Declared", DeclaredQueue, DeclaredStream)
 
 _FOREVER = -1
+_MAX_RECEIVES = 3
+_PROJECT = re.compile(r".{1,128}")
+_ACCOUNT = re.compile(r"\d{12}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _EXPRESSION = re.compile(r"(rate|cron)\(.+\)")
 _ROUTE_KEY = re.compile(r"(ANY|GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /\S*|\$default")
 
@@ -59,6 +63,9 @@ class Source:
     on_failure: Resource | None
     feed: Callable[[Callable[..., Any], Source], None]
 
+    def __repr__(self) -> str:
+        return f"<{self.arn}>"
+
     def __call__(self, handler: Handler) -> Handler:
         """Have `handler` invoked with batches of what arrives; return it unchanged."""
         self.feed(handler, self)
@@ -73,9 +80,10 @@ class App:
     """What an application declares. `name` marks what it has created on a node: by default its folder's name."""
 
     def __init__(self, name: str | None = None, *, account: str = "000000000000", region: str = "us-east-1") -> None:
-        self.name = name
-        self.account = account
-        self.region = region
+        parameters = Parameters("App", caller_place(1))
+        self.name = None if name is None else parameters.matching("name", name, _PROJECT, "must be a text, not empty")
+        self.account = parameters.matching("account", account, _ACCOUNT, "must be 12 digits")
+        self.region = parameters.matching("region", region, _REGION, "is no region, such as us-east-1")
         self.functions: dict[Callable[..., Any], DeclaredFunction] = {}
         self.queues: dict[str, DeclaredQueue] = {}
         self.streams: dict[str, DeclaredStream] = {}
@@ -117,7 +125,7 @@ class App:
                 "Timeout": parameters.seconds("timeout", timeout, 1, 900),
                 "MemorySize": parameters.number("memory", memory, 128, 10_240),
                 "Environment": {"Variables": parameters.texts("environment", environment)},
-                "Description": description,
+                "Description": parameters.text("description", description),
                 "LoggingConfig": {"LogFormat": parameters.one_of("log_format", log_format, ("Text", "JSON"))},
                 "Tags": parameters.texts("tags", tags),
             },
@@ -149,7 +157,7 @@ class App:
         retention: Duration = 345_600,
         max_message: int = 1_048_576,
         dlq: Resource | None = None,
-        max_receives: int = 3,
+        max_receives: int = _MAX_RECEIVES,
         content_based_deduplication: bool = False,
         tags: Mapping[str, str] | None = None,
         batch_size: int = 10,
@@ -163,8 +171,7 @@ class App:
 
         The queue (one whose name ends in `.fifo` keeps order): visibility, 0 to 12 h, for which a received message is
         hidden, and not less than the function's timeout; delay, 0 to 15 min; wait, 0 to 20 s; retention, 1 min to
-        14 days; max_message, 1,024 to 1,048,576 bytes; dlq: where messages go after max_receives (1 to 1,000) receives
-        (max_receives means nothing without dlq).
+        14 days; max_message, 1,024 to 1,048,576 bytes; dlq: where messages go after max_receives (1 to 1,000) receives.
         The mapping: batch_size, 1 to 10,000 (FIFO: 10); window, 0 to 300 s, waiting for a batch to fill (needed above
         10 messages); max_concurrency, 2 to 1,000; report_item_failures: the function answers which messages failed;
         filter: event patterns, of which one must match.
@@ -187,6 +194,8 @@ class App:
         elif content_based_deduplication:
             raise parameters.refuse("content_based_deduplication", content_based_deduplication, "is for FIFO queues")
         count = parameters.number("max_receives", max_receives, 1, 1_000)
+        if dlq is None and count != _MAX_RECEIVES:
+            raise parameters.refuse("max_receives", max_receives, "needs a dlq")
         declared = DeclaredQueue(parameters.place, texts, parameters.texts("tags", tags), dlq, count)
         self._declare(self.queues, name, declared, "app.queue")
         mapping = {
@@ -283,7 +292,7 @@ class App:
             raise parameters.refuse("input", input, "cannot be written as JSON") from None
         members = {
             "ScheduleExpression": expression,
-            "Description": description,
+            "Description": parameters.text("description", description),
             "State": "ENABLED" if parameters.flag("enabled", enabled) else "DISABLED",
         }
 
@@ -303,6 +312,7 @@ class App:
         rule = 'must be a method and a path, such as "GET /orders/{id}", or $default'
         parameters.matching("key", key, _ROUTE_KEY, rule)
         parameters.one_of("payload_format", payload_format, ("1.0", "2.0"))
+        parameters.matching("api", api, _PROJECT, "must be a text, not empty")
 
         def declare(handler: Handler) -> Handler:
             self._ensure(handler, parameters.place)

@@ -65,20 +65,27 @@ def _lines(project: Project, problems: list[Problem], passed_by: tuple[NotApplie
 
 
 def _rows(project: Project) -> Iterator[tuple[str, str, str, object]]:
+    from eventrouter.project.model import function_name, source_name
+
     for queue in project.queues:
         yield "queue", queue.name, "FIFO" if queue.name.endswith(".fifo") else "", queue.place
     for stream in project.streams:
         shards = stream.members.get("ShardCount")
-        yield "stream", stream.name, "on demand" if shards is None else f"{shards} shards", stream.place
+        yield (
+            "stream",
+            stream.name,
+            "on demand" if shards is None else f"{shards} shard{'' if shards == 1 else 's'}",
+            stream.place,
+        )
     for function in project.functions:
         members = function.members
         limits = f"{members.get('Timeout', 3)} s, {members.get('MemorySize', 128)} MB"
         yield "function", function.name, f"{members.get('Runtime')} {members.get('Handler')}  {limits}", function.place
     for mapping in project.mappings:
-        source, _, target = mapping.name.partition(" -> ")
-        yield "mapping", source.rpartition(":")[2], f"-> {target.rpartition(':')[2]}", mapping.place
+        source, target = mapping.members["EventSourceArn"], mapping.members["FunctionName"]
+        yield "mapping", source_name(source), f"-> {function_name(target)}", mapping.place
     for schedule in project.schedules:
         targets = ", ".join(str(target["Arn"]).rpartition(":")[2] for target in schedule.targets)
         yield "schedule", schedule.name, f"{schedule.members.get('ScheduleExpression')} -> {targets}", schedule.place
     for route in project.routes:
-        yield "route", route.route_key, f"-> {route.function.rpartition(':')[2]}", route.place
+        yield "route", route.route_key, f"-> {function_name(route.function)}", route.place

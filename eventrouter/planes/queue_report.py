@@ -1,4 +1,4 @@
-"""What the world learns of a queue mapping's batches: metrics, the journal and the log. Source: lambda-semantics §10.1."""
+"""What the world learns of a queue mapping's batches: metrics, journal and log. Source: lambda-semantics §10.1."""
 
 from __future__ import annotations
 

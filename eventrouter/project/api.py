@@ -100,6 +100,8 @@ class HttpApi:
     """The operations of the node at a URL, through botocore. Its calls are made in threads."""
 
     def __init__(self, url: str, *, account: str = ACCOUNT, region: str = REGION) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise Unreachable(f"{url!r} is no node's URL: it must look like http://localhost:4566")
         self._url = url
         self._account = account
         self._region = region

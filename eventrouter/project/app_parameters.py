@@ -66,6 +66,12 @@ class Parameters:
             raise self.refuse(parameter, value, rule)
         return value
 
+    def text(self, parameter: str, value: object) -> str:
+        """Return a text."""
+        if not isinstance(value, str):
+            raise self.refuse(parameter, value, "must be a text")
+        return value
+
     def number(self, parameter: str, value: object, low: int, high: int, *, also: int | None = None) -> int:
         """Return a whole number of a range; `also` is a value beside it that has a meaning of its own."""
         if not isinstance(value, int) or isinstance(value, bool):
@@ -77,12 +83,15 @@ class Parameters:
 
     def seconds(self, parameter: str, value: Duration, low: int, high: int, *, also: int | None = None) -> int:
         """Return a duration in seconds."""
-        if isinstance(value, str):
-            found = _DURATION.fullmatch(value)
-            if found is None:
-                raise self.refuse(parameter, value, 'is no duration: seconds, or a text such as "90s", "15m", "6h"')
-            value = int(found[1]) * _UNITS_S[found[2]]
-        return self.number(parameter, value, low, high, also=also)
+        if not isinstance(value, str):
+            return self.number(parameter, value, low, high, also=also)
+        found = _DURATION.fullmatch(value)
+        if found is None:
+            raise self.refuse(parameter, value, 'is no duration: seconds, or a text such as "90s", "15m", "6h"')
+        seconds = int(found[1]) * _UNITS_S[found[2]]
+        if not low <= seconds <= high:
+            raise self.refuse(parameter, value, f"is not in {low}..{high} seconds")
+        return seconds
 
     def one_of(self, parameter: str, value: object, allowed: Sequence[str]) -> str:
         """Return one of the allowed texts."""
@@ -109,13 +118,14 @@ class Parameters:
         """Return event patterns as JSON texts."""
         if value is None:
             return []
-        given = [value] if isinstance(value, str | Mapping) else list(value)
-        texts = [pattern if isinstance(pattern, str) else json.dumps(pattern) for pattern in given]
-        for text in texts:
-            try:
-                is_object = isinstance(json.loads(text), dict)
-            except ValueError:
-                is_object = False
-            if not is_object:
-                raise self.refuse(parameter, text, "is no event pattern: it must be a JSON object")
-        return texts
+        given = [value] if isinstance(value, str | Mapping) or not isinstance(value, Sequence) else value
+        return [self._pattern(parameter, pattern) for pattern in given]
+
+    def _pattern(self, parameter: str, pattern: object) -> str:
+        try:
+            text = pattern if isinstance(pattern, str) else json.dumps(pattern)
+            if isinstance(json.loads(text), dict):
+                return text
+        except (TypeError, ValueError):
+            pass
+        raise self.refuse(parameter, pattern, "is no event pattern: it must be a JSON object")

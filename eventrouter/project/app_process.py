@@ -5,6 +5,7 @@ ROOT is where modules are imported from. It writes the project as JSON to the fi
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -43,7 +44,7 @@ def _project(path: Path, folder: Path, variable: str) -> Project:
     app = _app(module, variable, path)
     project = app.project(module, folder)
     shown = tuple(sorted({path.resolve(), *_own_modules(folder)}))
-    return Project(**{**_fields(project), "files": shown})
+    return dataclasses.replace(project, files=shown)
 
 
 def _app(module: ModuleType, variable: str, path: Path) -> App:
@@ -69,10 +70,6 @@ def _own_modules(folder: Path) -> list[Path]:
     skipped = {".venv", "venv", "site-packages", "node_modules"}
     below = [file for file in files if file.is_relative_to(folder)]
     return [file for file in below if skipped.isdisjoint(file.relative_to(folder).parts)]
-
-
-def _fields(project: Project) -> dict[str, Any]:
-    return {name: getattr(project, name) for name in project.__dataclass_fields__}
 
 
 def _origin(error: BaseException, path: Path) -> Place:

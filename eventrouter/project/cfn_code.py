@@ -49,5 +49,6 @@ def inline_code(text: str, place: Place) -> Path:
 
 
 def _cache() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "eventrouter" / "inline"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = given if given.is_absolute() else Path.home() / ".cache"  # XDG: relative ones are to be ignored
+    return base / "eventrouter" / "inline"

@@ -27,9 +27,13 @@ _OTHER_SOURCES = (
 
 
 def read_mapping(logical_id: str, properties: Properties) -> None:
-    """Add an AWS::Lambda::EventSourceMapping; one of a source that is not served is noted as not applied."""
+    """Add an AWS::Lambda::EventSourceMapping."""
+    add_mapping(f"the mapping {logical_id}", properties)
+
+
+def add_mapping(what: str, properties: Properties) -> None:
+    """Add what the properties of a mapping say; one of a source that is not served is noted as not applied."""
     parts = properties.parts
-    what = f"the mapping {logical_id}"
     if [name for name in _OTHER_SOURCES if properties.outline(name) is not None]:
         parts.skip(what, properties.place, "Kafka, MQ and DocumentDB sources are not served")
         return

@@ -75,9 +75,14 @@ def _number(node: Node, read: Callable[[str], _Number], what: str) -> _Number:
 def checked(name: str, place: Place, known: Collection[str]) -> str:
     """Return `name` if it is one of the known ones. Raises ProjectError, which tells the nearest."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ProjectError(place, f"{name} is not known here{f' (did you mean {near[0]}?)' if near else ''}")
+        raise ProjectError(place, f"{name} is not known here{hint(name, known)}")
     return name
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """Return ` (did you mean X?)` if one of the known names is near."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def tags(node: Node) -> dict[str, str]:

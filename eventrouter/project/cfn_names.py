@@ -35,10 +35,10 @@ def stack_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a resource is called and what refers to it: `Ref`, and `GetAtt` by attribute."""
+    """What a resource is called and what refers to it: `Ref` (None: only AWS could tell), and `GetAtt` by attribute."""
 
     name: str
-    ref: str
+    ref: str | None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,7 +52,10 @@ def identity(kind: str, logical_id: str, declared: str | None, stack: Stack, *, 
     suffix = ".fifo" if is_fifo else ""
     name = declared or stack.physical_name(logical_id, longest=64 - len(suffix)) + suffix
     known = _KINDS.get(kind)
-    return Identity(name, name) if known is None else known(name, stack)
+    if known is not None:
+        return known(name, stack)
+    is_named = kind in _NAMED_BY or kind.startswith("AWS::ApiGatewayV2::")  # whose ids only these templates speak of
+    return Identity(name, name if is_named else None)
 
 
 def function_identity(name: str, stack: Stack) -> Identity:

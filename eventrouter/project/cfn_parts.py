@@ -16,6 +16,7 @@ from eventrouter.project.model import (
     MappingResource,
     NotApplied,
     Place,
+    Project,
     ProjectError,
     QueueResource,
     RouteResource,
@@ -48,9 +49,30 @@ class Parts:
             raise ProjectError(resource.place, f"{resource.name} is declared twice; first at {before.place}")
         into[resource.name] = resource
 
+    def project(self, files: tuple[Path, ...]) -> Project:
+        """Return what was found. What is noted several times, as what functions share may be, is listed once."""
+        stack = self.scope.stack
+        return Project(
+            name=stack.name,
+            account=stack.account,
+            region=stack.region,
+            functions=tuple(self.functions.values()),
+            queues=tuple(self.queues.values()),
+            streams=tuple(self.streams.values()),
+            mappings=tuple(self.mappings.values()),
+            schedules=tuple(self.schedules.values()),
+            routes=tuple(self.routes.values()),
+            not_applied=tuple(sorted(dict.fromkeys(self.not_applied), key=_listed)),
+            files=files,
+        )
+
     def skip(self, what: str, place: Place, why: str) -> None:
         """Note something as not applied."""
         self.not_applied.append(NotApplied(what=what, place=place, why=why))
+
+
+def _listed(entry: NotApplied) -> tuple[str, int]:
+    return entry.place.file, entry.place.line
 
 
 class Properties:

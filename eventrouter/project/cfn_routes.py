@@ -16,15 +16,18 @@ from eventrouter.project.yaml_lines import Node
 
 DEFAULT_API = "default"
 AUTHORIZERS = "authorizers are not served: requests are let in"
+NO_CORS = "no CORS headers are added: functions answer OPTIONS themselves"
+NO_STAGES = "routes are served at once; stages, domains and certificates have no meaning here"
+NO_TAGS = "routes have no tags here"
 _INVOCATIONS = re.compile(r"arn:[^:]+:apigateway:[^:]+:lambda:path/[^/]+/functions/(?P<arn>.+)/invocations")
 _API_NOT_APPLIED: Mapping[str, str] = {
-    "CorsConfiguration": "no CORS headers are added: functions answer OPTIONS themselves",
+    "CorsConfiguration": NO_CORS,
     "CredentialsArn": "there is no IAM here",
     "DisableExecuteApiEndpoint": "APIs have no domains of their own here",
     "DisableSchemaValidation": "models are not checked",
     "FailOnWarnings": "there is no import of definitions",
     "IpAddressType": "APIs are reached at the node's own addresses",
-    "Tags": "routes have no tags here",
+    "Tags": NO_TAGS,
     "Version": "it is a note",
 }
 _NO_MODELS = "models and parameters are not checked"

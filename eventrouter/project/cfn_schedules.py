@@ -12,7 +12,7 @@ from eventrouter.project.cfn_parts import Parts, Properties
 from eventrouter.project.model import Place, ScheduleResource
 from eventrouter.project.yaml_lines import Node
 
-_NO_PATTERNS = "event patterns are not served; only schedules are"
+NO_PATTERNS = "event patterns are not served; only schedules are"
 _OWN_EVENT = "without an Input the function gets EventBridge's event (source aws.events), not Scheduler's"
 
 
@@ -23,7 +23,7 @@ def read_rule(logical_id: str, properties: Properties) -> None:
     bus = properties.take("EventBusName")
     pattern = properties.outline("EventPattern")
     if pattern is not None or (bus and not bus.text.endswith("default")):
-        parts.skip(what, properties.place, _NO_PATTERNS)
+        parts.skip(what, properties.place, NO_PATTERNS)
         return
     properties.take("Name")
     members = properties.members(("Description", "State"), input_shape("events", "PutRule"))

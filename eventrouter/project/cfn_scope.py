@@ -9,11 +9,11 @@ Source: CloudFormation's intrinsic function reference.
 from __future__ import annotations
 
 import base64
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from eventrouter.project.cfn_members import hint
 from eventrouter.project.cfn_names import Identity, Stack, identity, name_property
 from eventrouter.project.cfn_parameters import Unknown, parameter_values
 from eventrouter.project.model import Place, ProjectError
@@ -93,7 +93,7 @@ class Scope:
     def holds(self, name: str, place: Place) -> bool:
         """Say whether the named condition holds. Raises ProjectError if there is none such, or it needs itself."""
         if name not in self._conditions:
-            raise ProjectError(place, f"there is no condition {name}{_nearest(name, self._conditions)}")
+            raise ProjectError(place, f"there is no condition {name}{hint(name, self._conditions)}")
         if name not in self._held:
             with _Opening(self._open, f"the condition {name}", place):
                 self._held[name] = self._decide(self._conditions[name])
@@ -112,7 +112,7 @@ class Scope:
         resource = self.resources.get(logical_id)
         if resource is None:
             names = [*self.resources, *self._parameters, *self._identities]
-            raise ProjectError(place, f"there is no resource or parameter {logical_id}{_nearest(logical_id, names)}")
+            raise ProjectError(place, f"there is no resource or parameter {logical_id}{hint(logical_id, names)}")
         if not self.is_present(logical_id):
             raise ProjectError(place, f"{logical_id} is not created: its condition does not hold")
         kind = resource.get("Type")
@@ -161,14 +161,14 @@ class Scope:
     def _called(self, node: Node) -> tuple[Callable[[Node], Node | None], Node] | None:
         """Return the function that a mapping of one member calls, and its argument; None if it calls none."""
         members = node.mapping
-        name = next((key for key in members if key == "Ref" or key.startswith("Fn::")), None)
+        name = next(filter(_is_function, members), None)
         if name is None:
             return None
         if len(members) > 1:
             raise ProjectError(node.place, f"{name} stands beside other members: {', '.join(members)}")
         function = self._functions.get(name)
         if function is None:
-            raise ProjectError(node.place, f"{name} is not served{_nearest(name, self._functions)}")
+            raise ProjectError(node.place, f"{name} is not served{hint(name, self._functions)}")
         return function, Node(members[name].value, node.place)
 
     def _with_dynamic_references(self, node: Node, text: str) -> Node:
@@ -206,7 +206,8 @@ class Scope:
         if name.endswith(_GENERATED):
             logical_id, _, attribute = name.partition(".")
             return Node(self._attribute(logical_id, attribute, node.place), node.place)
-        return Node(self.identity(name, node.place).ref, node.place)
+        ref = self.identity(name, node.place).ref
+        return Node(self._from_given(name, f"what AWS calls {name}", node.place) if ref is None else ref, node.place)
 
     def _pseudo(self, name: str, place: Place) -> Node | None:
         if name == "AWS::NoValue":
@@ -223,7 +224,7 @@ class Scope:
             "AWS::URLSuffix": "amazonaws.com",
         }
         if name not in values:
-            raise ProjectError(place, f"there is no pseudo parameter {name}{_nearest(name, values)}")
+            raise ProjectError(place, f"there is no pseudo parameter {name}{hint(name, values)}")
         return Node(values[name], place)
 
     def _get_att(self, node: Node) -> Node:
@@ -298,7 +299,7 @@ class Scope:
             if inner is None:
                 if default is not None:
                     return self._resolve(default)
-                raise ProjectError(node.place, f"Fn::FindInMap finds no {key}{_nearest(key, found.mapping)}")
+                raise ProjectError(node.place, f"Fn::FindInMap finds no {key}{hint(key, found.mapping)}")
             found = inner
         return Node(found.value, node.place)
 
@@ -382,7 +383,11 @@ def _comparable(node: Node) -> object:
     return node.text if isinstance(node.value, str | int | float) else node.plain
 
 
-def _nearest(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
-    """Return ` (did you mean X?)` if one of the known names is near."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
+def is_expression(node: Node) -> bool:
+    """Say whether a value is an expression, whose value has yet to be found."""
+    members = node.value
+    return isinstance(members, Mapping) and len(members) == 1 and all(map(_is_function, members))
+
+
+def _is_function(name: str) -> bool:
+    return name == "Ref" or name.startswith("Fn::")

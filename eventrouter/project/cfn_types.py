@@ -9,8 +9,8 @@ from eventrouter.project.cfn_functions import read_lambda_function
 from eventrouter.project.cfn_mappings import read_event_invoke, read_mapping
 from eventrouter.project.cfn_members import checked
 from eventrouter.project.cfn_parts import Properties
-from eventrouter.project.cfn_routes import AUTHORIZERS, read_api, read_integration, read_route
-from eventrouter.project.cfn_schedules import read_rule, read_schedule
+from eventrouter.project.cfn_routes import AUTHORIZERS, NO_STAGES, read_api, read_integration, read_route
+from eventrouter.project.cfn_schedules import NO_PATTERNS, read_rule, read_schedule
 from eventrouter.project.cfn_sources import read_queue, read_stream
 from eventrouter.project.model import Place, ProjectError
 from eventrouter.project.sam_apis import read_serverless_api
@@ -22,9 +22,7 @@ NO_IAM = "there is no IAM here: nobody is kept out"
 _NO_VERSIONS = "versions and aliases are not served: events go to the function itself"
 _NO_LAYERS = "layers are not served: install what they hold where the node runs"
 _NO_TABLES = "tables are not kept here: functions reach DynamoDB where their endpoint points"
-_NO_PATTERNS = "event patterns are not served; only schedules are"
 _NO_ENCRYPTION = "nothing is encrypted with keys of yours"
-_NO_STAGES = "routes are served at once; stages, domains and certificates have no meaning here"
 
 
 READERS: Mapping[str, Callable[[str, Properties], None]] = {
@@ -44,21 +42,21 @@ READERS: Mapping[str, Callable[[str, Properties], None]] = {
 }
 
 _NOT_APPLIED: Mapping[str, str] = {
-    "AWS::ApiGatewayV2::ApiMapping": _NO_STAGES,
+    "AWS::ApiGatewayV2::ApiMapping": NO_STAGES,
     "AWS::ApiGatewayV2::Authorizer": AUTHORIZERS,
-    "AWS::ApiGatewayV2::Deployment": _NO_STAGES,
-    "AWS::ApiGatewayV2::DomainName": _NO_STAGES,
+    "AWS::ApiGatewayV2::Deployment": NO_STAGES,
+    "AWS::ApiGatewayV2::DomainName": NO_STAGES,
     "AWS::ApiGatewayV2::IntegrationResponse": "it is for WebSocket APIs, which are not served",
     "AWS::ApiGatewayV2::Model": "models are not checked",
     "AWS::ApiGatewayV2::RouteResponse": "it is for WebSocket APIs, which are not served",
-    "AWS::ApiGatewayV2::Stage": _NO_STAGES,
+    "AWS::ApiGatewayV2::Stage": NO_STAGES,
     "AWS::ApiGatewayV2::VpcLink": "functions use the node's own network",
     "AWS::CDK::Metadata": "it is a note",
-    "AWS::Events::ApiDestination": _NO_PATTERNS,
-    "AWS::Events::Archive": _NO_PATTERNS,
-    "AWS::Events::Connection": _NO_PATTERNS,
-    "AWS::Events::Endpoint": _NO_PATTERNS,
-    "AWS::Events::EventBus": _NO_PATTERNS,
+    "AWS::Events::ApiDestination": NO_PATTERNS,
+    "AWS::Events::Archive": NO_PATTERNS,
+    "AWS::Events::Connection": NO_PATTERNS,
+    "AWS::Events::Endpoint": NO_PATTERNS,
+    "AWS::Events::EventBus": NO_PATTERNS,
     "AWS::Events::EventBusPolicy": NO_IAM,
     "AWS::Kinesis::ResourcePolicy": NO_IAM,
     "AWS::Kinesis::StreamConsumer": "consumers of streams are not part of a project",

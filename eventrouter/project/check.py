@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventrouter.api.lambda_.guard import given_members
+from eventrouter.api.lambda_.mapping_settings import settings_of
 from eventrouter.api.lambda_.members import MEMBERS
 from eventrouter.api.lambda_.notes import not_applied
+from eventrouter.api.lambda_.queue_mappings import check_visibility
 from eventrouter.api.lambda_.settings_of import check_settings, echoed
 from eventrouter.api.protocol.constraints import check_input
 from eventrouter.api.protocol.models import service_model
@@ -20,10 +22,12 @@ from eventrouter.api.registry import Refused
 from eventrouter.errors import RequestError
 from eventrouter.project.api import model_values
 from eventrouter.project.deploy_functions import ROLE
-from eventrouter.project.model import FunctionResource, NotApplied, Place, Project
+from eventrouter.project.model import FunctionResource, NotApplied, Place, Project, function_name, source_name
 from eventrouter.rules.function import Code, Function, LoggingConfig
+from eventrouter.rules.http_route import RouteKeyError, parse_route_key
 from eventrouter.rules.names import FunctionName
 from eventrouter.rules.runtimes import check_runtime
+from eventrouter.rules.schedule import At, InvalidSchedule, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +52,12 @@ def check(project: Project) -> list[Problem]:
             check_input(model, values)
             if service == "lambda":
                 _check_members(operation, values)
-            if operation == "CreateFunction":
-                check_runtime(values["Runtime"], creating=True)
-                check_settings(values)
+            _check_values(operation, values)
         except RequestError as error:
             problems.append(Problem(place=place, what=what, message=error.message))
-    return problems
+        except (InvalidSchedule, RouteKeyError) as error:
+            problems.append(Problem(place=place, what=what, message=str(error)))
+    return [*problems, *_hidden_too_shortly(project)]
 
 
 def not_applied_of(project: Project) -> tuple[NotApplied, ...]:
@@ -107,6 +111,39 @@ def _check_members(operation: str, values: Mapping[str, Any]) -> None:
         if isinstance(entry, Refused):
             text = entry.message or f"{path} is not supported: {entry.why}"
             raise RequestError("InvalidParameterValueException", text)
+
+
+def _check_values(operation: str, values: Mapping[str, Any]) -> None:
+    """Raise as the rules do that the API has beyond AWS's models."""
+    match operation:
+        case "CreateFunction":
+            check_runtime(values["Runtime"], creating=True)
+            check_settings(values)
+        case "CreateEventSourceMapping":
+            settings_of(values)
+        case "PutRule":
+            if isinstance(parse(expression := values["ScheduleExpression"]), At):
+                raise InvalidSchedule(expression, "a rule fires more than once: rate(...) or cron(...)")
+        case "CreateRoute":
+            parse_route_key(values["RouteKey"])
+
+
+def _hidden_too_shortly(project: Project) -> Iterator[Problem]:
+    """Yield the mappings whose queue shows messages again while the function still works on them."""
+    queues = {queue.name: queue for queue in project.queues}
+    functions = {function.name: function for function in project.functions}
+    for mapping in project.mappings:
+        service, queue = source_name(mapping.members["EventSourceArn"]).split(" ", 1)
+        function = functions.get(function_name(mapping.members["FunctionName"]))
+        if service != "sqs" or queue not in queues or function is None:
+            continue
+        visibility = queues[queue].attributes.get("VisibilityTimeout", "30")
+        timeout = function.members.get("Timeout", 3)
+        if visibility.isdecimal() and isinstance(timeout, int):
+            try:
+                check_visibility(int(visibility), timeout)
+            except RequestError as error:
+                yield Problem(place=mapping.place, what=f"mapping {mapping.name}", message=error.message)
 
 
 def _function(project: Project, function: FunctionResource) -> Function:

@@ -14,6 +14,7 @@ from typing import Protocol
 from eventrouter.api.refusals import UNSUPPORTED
 from eventrouter.clock import Clock, SystemClock
 from eventrouter.project.api import Api, ApiError
+from eventrouter.project.check import check
 from eventrouter.project.deploy_functions import FunctionSteps
 from eventrouter.project.deploy_mappings import MappingSteps
 from eventrouter.project.deploy_queues import QueueSteps
@@ -21,7 +22,7 @@ from eventrouter.project.deploy_routes import RouteSteps
 from eventrouter.project.deploy_schedules import ScheduleSteps
 from eventrouter.project.deploy_streams import StreamSteps
 from eventrouter.project.model import Place, Project, ProjectError
-from eventrouter.project.plan import Plan, Step
+from eventrouter.project.plan import Action, Plan, Step
 from eventrouter.project.target import Target
 
 
@@ -34,6 +35,8 @@ async def plan(
     queues and streams that are declared no longer are deleted with their data. Nothing is changed yet. `clock` is the
     one that `apply` waits by. Raises ProjectError for what can be known to fail, ApiError and Unreachable.
     """
+    for problem in check(project):
+        raise ProjectError(problem.place, f"{problem.what}: {problem.message}")
     target = Target(api=api, project=project, clock=clock or SystemClock(), hot_reload=hot_reload, prune=prune)
     kinds: list[_Kind] = [
         QueueSteps(target),
@@ -61,6 +64,8 @@ async def apply(plan: Plan, *, on_step: Callable[[Step], None] | None = None) ->
         try:
             await step.run()
         except ApiError as error:
+            if step.action is Action.DELETE and error.code.endswith(_GONE):
+                continue  # somebody else was faster
             place = step.place or Place(plan.project)
             raise ProjectError(place, f"{step.kind} {step.name}: cannot {step.action}: {error}") from error
         if on_step is not None:
@@ -98,8 +103,18 @@ async def converge(
 
 _ATTEMPTS = 8
 _PAUSE_S = 0.25
-_RACES = frozenset({"ResourceConflictException", "ResourceInUseException", "ConcurrentModificationException"})
+_RACES = frozenset(
+    {
+        "ResourceConflictException",
+        "ResourceInUseException",
+        "ConcurrentModificationException",
+        "ConflictException",
+        "NotFoundException",  # an API that two have made, until one of them has deleted its own
+    }
+)
 """What a call is refused with when somebody else was faster."""
+_GONE = ("NotFoundException", "NonExistentQueue", "QueueDoesNotExist")
+"""How codes end that say that something is not there."""
 
 
 class _Kind(Protocol):

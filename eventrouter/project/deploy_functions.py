@@ -15,7 +15,7 @@ from eventrouter.project.differences import changes, with_defaults
 from eventrouter.project.model import FunctionResource
 from eventrouter.project.packages import package
 from eventrouter.project.plan import Action, Change, Step
-from eventrouter.project.target import OWNER_TAG, Target
+from eventrouter.project.target import Target
 
 ROLE = "arn:aws:iam::000000000000:role/eventrouter"
 """Every function must name a role; none is ever assumed here."""
@@ -85,7 +85,7 @@ class FunctionSteps:
         current = found["Configuration"]
         settings = changes(_settings_shape(), _settings(function), current)
         code = await self._code_changes(function, found)
-        tagging = _tag_changes(function, tags)
+        tagging = self._target.tag_changes(function.members.get("Tags", {}), tags)
         if not (settings or code or tagging):
             return kept
         run = partial(self._update, function, settings, has_new_code=bool(code), tags=tags)
@@ -140,18 +140,12 @@ class FunctionSteps:
             code = await self._code(function)
             await self._target.call("lambda", "UpdateFunctionCode", FunctionName=name, **code, **architectures)
             await self._wait_ready(name)
-        await self._tag(function, tags)
-
-    async def _tag(self, function: FunctionResource, tags: Mapping[str, str]) -> None:
-        project, wanted = self._target.project, function.members.get("Tags", {})
-        arn = f"arn:aws:lambda:{project.region}:{project.account}:function:{function.name}"
-        if removed := [key for key in tags if key not in wanted and key != OWNER_TAG]:
-            await self._target.call("lambda", "UntagResource", Resource=arn, TagKeys=removed)
-        if added := {key: value for key, value in wanted.items() if tags.get(key) != value}:
-            await self._target.call("lambda", "TagResource", Resource=arn, Tags=added)
+        project = self._target.project
+        arn = f"arn:aws:lambda:{project.region}:{project.account}:function:{name}"
+        await self._target.tag(arn, function.members.get("Tags", {}), tags)
 
     async def _delete(self, name: str) -> None:
-        await self._target.find(_NOT_FOUND, "lambda", "DeleteFunction", FunctionName=name)
+        await self._target.call("lambda", "DeleteFunction", FunctionName=name)
 
     async def _wait_ready(self, name: str) -> None:
         async def is_ready() -> bool:
@@ -230,12 +224,6 @@ def _settings(function: FunctionResource) -> dict[str, Any]:
 
 def _settings_shape() -> Any:  # Any: never None for this operation
     return service_model("lambda").operation("UpdateFunctionConfiguration").input
-
-
-def _tag_changes(function: FunctionResource, tags: Mapping[str, str]) -> tuple[Change, ...]:
-    before = {key: value for key, value in tags.items() if key != OWNER_TAG}
-    after = dict(function.members.get("Tags", {}))
-    return () if before == after else (Change(member="Tags", before=before, after=after),)
 
 
 def _without_name(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from eventrouter.api.protocol.models import service_model
 from eventrouter.project.differences import changes, differs, with_defaults
-from eventrouter.project.model import MappingResource
+from eventrouter.project.model import MappingResource, function_name, source_name
 from eventrouter.project.plan import Action, Change, Step
 from eventrouter.project.target import Target
 
@@ -55,7 +55,7 @@ class MappingSteps:
         for (arn, function), current in (await self._all()).items():
             if (arn, function) not in declared and self._target.owns(await self._tags(current)):
                 run = partial(self._delete, current["UUID"])
-                name = f"{_short(arn)} -> {function}"
+                name = f"{source_name(arn)} -> {function}"
                 steps.append(Step(action=Action.DELETE, kind="mapping", name=name, run=run))
         return steps
 
@@ -78,20 +78,27 @@ class MappingSteps:
 
     async def _mapping(self, mapping: MappingResource) -> Step:
         arn, function = _key(mapping.members)
-        kept = Step(action=Action.KEEP, kind="mapping", name=f"{_short(arn)} -> {function}", place=mapping.place)
+        kept = Step(action=Action.KEEP, kind="mapping", name=f"{source_name(arn)} -> {function}", place=mapping.place)
         current = (await self._all()).get((arn, function))
         if current is None:
             return replace(kept, action=Action.CREATE, run=partial(self._create, mapping))
-        self._target.check_owner(f"the mapping {mapping.name}", await self._tags(current), mapping.place)
-        changed = _changes(mapping, current)
-        if not changed:
+        tags, declared = await self._tags(current), mapping.members.get("Tags", {})
+        self._target.check_owner(f"the mapping {mapping.name}", tags, mapping.place)
+        changed, tagging = _changes(mapping, current), self._target.tag_changes(declared, tags)
+        if not (changed or tagging):
             return kept
         uuid = current["UUID"]
         if any(change.member in _FIXED for change in changed):
             run = partial(self._replace, mapping, uuid)
             note = "starts anew: where a mapping begins cannot be changed"
-            return replace(kept, action=Action.REPLACE, changes=changed, note=note, run=run)
-        return replace(kept, action=Action.UPDATE, changes=changed, run=partial(self._update, uuid, changed))
+            return replace(kept, action=Action.REPLACE, changes=(*changed, *tagging), note=note, run=run)
+
+        async def update() -> None:
+            if changed:
+                await self._update(uuid, changed)
+            await self._target.tag(current["EventSourceMappingArn"], declared, tags)
+
+        return replace(kept, action=Action.UPDATE, changes=(*changed, *tagging), run=update)
 
     async def _create(self, mapping: MappingResource) -> None:
         tags = {**mapping.members.get("Tags", {}), **self._target.owner}
@@ -128,20 +135,8 @@ class MappingSteps:
         await self._target.wait(f"the mapping {uuid} to be enabled", is_settled)
 
 
-def function_name(reference: str) -> str:
-    """Return the name in a function's name or ARN, its qualifier left out."""
-    return reference.split(":")[6] if reference.startswith("arn:") else reference.partition(":")[0]
-
-
 def _key(members: Mapping[str, Any]) -> tuple[str, str]:
     return members["EventSourceArn"], function_name(members["FunctionName"])
-
-
-def _short(arn: str) -> str:
-    """Return what people call a source: its service and name."""
-    _, _, service, _, _, resource = arn.split(":", 5)
-    parts = resource.split("/")
-    return f"{service} {parts[1] if len(parts) > 1 else resource}"
 
 
 def _changes(mapping: MappingResource, current: Mapping[str, Any]) -> tuple[Change, ...]:

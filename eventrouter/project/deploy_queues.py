@@ -79,11 +79,10 @@ class QueueSteps:
         self._target.check_owner(f"the queue {queue.name}", tags, queue.place)
         answer = await self._target.call("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])
         changed = _changes(queue, answer.get("Attributes") or {})
-        before = {key: value for key, value in tags.items() if key != OWNER_TAG}
-        tagging = () if before == queue.tags else (Change(member="tags", before=before, after=dict(queue.tags)),)
+        tagging = self._target.tag_changes(queue.tags, tags, "tags")
         if not (changed or tagging):
             return kept
-        run = partial(self._update, queue, url, changed, before)
+        run = partial(self._update, queue, url, changed, tags)
         return replace(kept, action=Action.UPDATE, changes=(*changed, *tagging), run=run)
 
     async def _create(self, queue: QueueResource) -> None:
@@ -98,7 +97,7 @@ class QueueSteps:
         if changed:
             attributes = {change.member: change.after for change in changed}
             await self._target.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=attributes)
-        if removed := [key for key in tags if key not in queue.tags]:
+        if removed := [key for key in tags if key not in queue.tags and key != OWNER_TAG]:
             await self._target.call("sqs", "UntagQueue", QueueUrl=url, TagKeys=removed)
         if added := {key: value for key, value in queue.tags.items() if tags.get(key) != value}:
             await self._target.call("sqs", "TagQueue", QueueUrl=url, Tags=added)

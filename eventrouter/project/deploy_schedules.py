@@ -11,7 +11,7 @@ from eventrouter.api.protocol.models import service_model
 from eventrouter.project.differences import changes
 from eventrouter.project.model import ScheduleResource
 from eventrouter.project.plan import Action, Change, Step
-from eventrouter.project.target import Target
+from eventrouter.project.target import OWNER_TAG, Target
 
 _DEFAULTS: Mapping[str, Any] = {"State": "ENABLED", "Description": ""}
 _MISSING = "ResourceNotFoundException"
@@ -46,25 +46,30 @@ class ScheduleSteps:
 
     async def _schedule(self, schedule: ScheduleResource) -> Step:
         kept = Step(action=Action.KEEP, kind="schedule", name=schedule.name, place=schedule.place)
-        rule = await self._target.find(_MISSING, "events", "DescribeRule", Name=schedule.name)
+        target = self._target
+        rule = await target.find(_MISSING, "events", "DescribeRule", Name=schedule.name)
         if rule is None:
             return replace(kept, action=Action.CREATE, run=partial(self._create, schedule))
         tags = await self._tags(rule["Arn"])
-        self._target.check_owner(f"the schedule {schedule.name}", tags, schedule.place)
+        target.check_owner(f"the schedule {schedule.name}", tags, schedule.place)
         shape = service_model("events").operation("PutRule").input
         assert shape is not None
         wanted = {name: value for name, value in {**_DEFAULTS, **schedule.members}.items() if name != "Tags"}
         changed = changes(shape, wanted, rule)
         existing = await self._targets(schedule.name)
         targets = _target_changes(schedule, existing)
-        if not (changed or targets):
+        tagging = target.tag_changes(_tags_of(schedule), tags)
+        if not (changed or targets or tagging):
             return kept
-        run = partial(self._update, schedule, changed, frozenset(existing))
-        return replace(kept, action=Action.UPDATE, changes=(*changed, *targets), run=run)
+
+        async def update() -> None:
+            await self._update(schedule, changed, frozenset(existing))
+            await self._tag(rule["Arn"], _tags_of(schedule), tags)
+
+        return replace(kept, action=Action.UPDATE, changes=(*changed, *targets, *tagging), run=update)
 
     async def _create(self, schedule: ScheduleResource) -> None:
-        declared = list(schedule.members.get("Tags", ()))
-        tags = [*declared, *({"Key": key, "Value": value} for key, value in self._target.owner.items())]
+        tags = _listed({**_tags_of(schedule), **self._target.owner})
         await self._target.call("events", "PutRule", **{**schedule.members, "Name": schedule.name, "Tags": tags})
         await self._put_targets(schedule)
 
@@ -74,6 +79,12 @@ class ScheduleSteps:
             await self._target.call("events", "PutRule", Name=schedule.name, **members)
         await self._remove_targets(schedule.name, existing - {target["Id"] for target in schedule.targets})
         await self._put_targets(schedule)
+
+    async def _tag(self, arn: str, declared: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        if removed := [key for key in tags if key not in declared and key != OWNER_TAG]:
+            await self._target.call("events", "UntagResource", ResourceARN=arn, TagKeys=removed)
+        if added := {key: value for key, value in declared.items() if tags.get(key) != value}:
+            await self._target.call("events", "TagResource", ResourceARN=arn, Tags=_listed(added))
 
     async def _put_targets(self, schedule: ScheduleResource) -> None:
         if not schedule.targets:
@@ -90,6 +101,14 @@ class ScheduleSteps:
     async def _delete(self, name: str) -> None:
         await self._remove_targets(name, frozenset(await self._targets(name)))
         await self._target.call("events", "DeleteRule", Name=name)
+
+
+def _tags_of(schedule: ScheduleResource) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in schedule.members.get("Tags", ())}
+
+
+def _listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _target_changes(schedule: ScheduleResource, existing: Mapping[str, Mapping[str, Any]]) -> tuple[Change, ...]:

@@ -20,7 +20,7 @@ from eventrouter.errors import EventRouterError
 from eventrouter.project.api import Api
 from eventrouter.project.converge import converge
 from eventrouter.project.discover import NAMES
-from eventrouter.project.model import Project
+from eventrouter.project.model import Project, ProjectError
 from eventrouter.project.plan import Step
 
 _DEBOUNCE_MS = 200
@@ -28,6 +28,7 @@ _STEP_MS = 100
 _LOOK_EVERY_MS = 2_000
 """Files are looked at that often in any case: what was saved before the watch began, or where nothing tells, counts."""
 _WATCH_AGAIN_AFTER_S = 2.0
+_DECLARING = (".py", ".yaml", ".yml", ".json", ".toml")
 
 Stamps = Mapping[Path, tuple[int, int]]
 
@@ -65,6 +66,7 @@ class ProjectKeeper:
         """
         self._project = reading.project
         self._stamps = reading.stamps
+        self._broken: Path | None = None
         self._folder = folder
         self._read = read
         self._api = api
@@ -84,14 +86,15 @@ class ProjectKeeper:
 
     async def _keep(self) -> None:
         while True:
-            files = _files(self._project, self._folder)
+            files = self._files()
             folders = {file.parent for file in files}
 
             def is_ours(_: Change, path: str, files: frozenset[Path] = files) -> bool:
-                return Path(path) in files
+                # What a file imports, or includes, is not known while reading it fails.
+                return Path(path) in files or (self._broken is not None and path.endswith(_DECLARING))
 
             try:
-                async for _ in awatch(
+                async for changed in awatch(
                     *(folder for folder in folders if folder.is_dir()),
                     watch_filter=is_ours,
                     debounce=_DEBOUNCE_MS,
@@ -101,10 +104,10 @@ class ProjectKeeper:
                     recursive=False,
                 ):
                     stamps = _stamps(files)
-                    if stamps != self._stamps:
+                    if stamps != self._stamps or (self._broken is not None and changed):
                         self._stamps = stamps
                         await self._follow()
-                    if _files(self._project, self._folder) != files:
+                    if self._files() != files:
                         break
             except OSError as error:
                 self._log.warning("project.not_watched", reason=str(error))
@@ -117,20 +120,32 @@ class ProjectKeeper:
             if reading.project is None:
                 return
             self._project, self._stamps = reading.project, reading.stamps
+            self._broken = None
             api = self._api(reading.project)
             await converge(reading.project, api, hot_reload=True, clock=self._clock, on_step=self._done)
         except EventRouterError as error:
+            self._broken = _file_of(error, self._folder)
             self._log.warning("project.not_followed", reason=str(error))
             self._tell(f"error: {error}")
 
+    def _files(self) -> frozenset[Path]:
+        """Return the files whose change may change the project, that of the last error among them."""
+        files = _files(self._project, self._folder)
+        return files if self._broken is None else files | {self._broken}
+
     def _done(self, step: Step) -> None:
-        self._tell(f"  {step}")
+        self._tell(str(step))
 
 
 def _files(project: Project | None, folder: Path) -> frozenset[Path]:
     """Return the files whose change may change the project: those it was read from, and those that may appear."""
     read = () if project is None else project.files
     return frozenset({*(file.resolve() for file in read), *(folder / name for name in NAMES)})
+
+
+def _file_of(error: EventRouterError, folder: Path) -> Path:
+    """Return the file that an error is about, or else the folder."""
+    return Path(error.place.file).resolve() if isinstance(error, ProjectError) else folder
 
 
 def _stamps(files: frozenset[Path]) -> Stamps:

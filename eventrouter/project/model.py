@@ -18,6 +18,18 @@ Members = Mapping[str, Any]
 """Input members of an AWS operation, by their names in AWS's model."""
 
 
+def function_name(reference: str) -> str:
+    """Return the name in a function's name or ARN, its qualifier left out."""
+    return reference.split(":")[6] if reference.startswith("arn:") else reference.partition(":")[0]
+
+
+def source_name(arn: str) -> str:
+    """Return what people call an event source: its service, and its queue, stream or table."""
+    _, _, service, _, _, resource = arn.split(":", 5)
+    parts = resource.split("/")
+    return f"{service} {parts[1] if len(parts) > 1 else resource}"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where something was declared: the file as the user named it, and the line, counted from 1 (0: unknown)."""

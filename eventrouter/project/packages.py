@@ -42,18 +42,17 @@ def package(function: FunctionResource) -> bytes:
     return zip_folder(code, function.place)
 
 
-def zip_folder(folder: Path, place: Path | Place) -> bytes:
+def zip_folder(folder: Path, place: Place) -> bytes:
     """Return the zip of a folder. Raises ProjectError at `place` if it is too large."""
-    where = place if isinstance(place, Place) else Place(str(place))
     buffer = io.BytesIO()
     size = 0
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for count, path in enumerate(sorted(code_files(folder, where))):
+        for count, path in enumerate(sorted(code_files(folder, place))):
             content = path.read_bytes()
             size += len(content)
             if count >= FILES or size > UNPACKED_BYTES:
                 raise ProjectError(
-                    where,
+                    place,
                     f"the code in {folder} is too large for a package (at most {FILES} files of "
                     f"{UNPACKED_BYTES >> 20} MB together): name what does not belong to it in {IGNORE_FILE}",
                 )
@@ -65,12 +64,16 @@ def zip_folder(folder: Path, place: Path | Place) -> bytes:
 
 
 def code_files(folder: Path, place: Place) -> Iterator[Path]:
-    """Yield every file that belongs to the code in a folder."""
+    """Yield every file that belongs to the code in a folder. Links are followed, as imports follow them."""
     ignored = _Ignored(folder, place)
-    for directory, below, names in os.walk(folder, followlinks=False):
+    for directory, below, names in os.walk(folder, followlinks=True):
         relative = Path(directory).relative_to(folder)
         below[:] = [
-            name for name in below if name not in NOT_CODE and not ignored.matches(relative / name, is_folder=True)
+            name
+            for name in below
+            if name not in NOT_CODE
+            and not ignored.matches(relative / name, is_folder=True)
+            and not _leads_back(Path(directory, name))
         ]
         for name in names:
             path = Path(directory, name)
@@ -78,6 +81,11 @@ def code_files(folder: Path, place: Place) -> Iterator[Path]:
                 continue
             if path.is_file():
                 yield path
+
+
+def _leads_back(path: Path) -> bool:
+    """Say whether a folder is a link to one that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 class _Ignored:

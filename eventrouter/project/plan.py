@@ -47,7 +47,18 @@ class Change:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.member}: {_shown(self.before)} -> {_shown(self.after)}"
+        return f"{self.member}: {_shown(self._told(self.before))} -> {_shown(self._told(self.after))}"
+
+    def document(self) -> dict[str, Any]:
+        """Return the change as JSON can hold it."""
+        before, after = _plain(self._told(self.before)), _plain(self._told(self.after))
+        return {"member": self.member, "before": before, "after": after}
+
+    def _told(self, value: Any) -> Any:
+        """Return a value as it may be shown: variables often hold secrets, so only their names are."""
+        if self.member != "Environment" or not value:
+            return value
+        return {"Variables": dict.fromkeys(value.get("Variables") or (), "…")}
 
 
 async def _nothing() -> None:
@@ -70,9 +81,11 @@ class Step:
     run: Callable[[], Awaitable[None]] = field(default=_nothing, compare=False, repr=False)
 
     def __str__(self) -> str:
+        """Return lines for people: the step, and what it changes."""
         where = f"   ({self.place})" if self.place is not None else ""
         note = f"   {self.note}" if self.note else ""
-        return f"{_SIGNS[self.action]} {self.action:7} {self.kind:14} {self.name}{note}{where}"
+        first = f"  {_SIGNS[self.action]} {self.action:7} {self.kind:14} {self.name}{note}{where}"
+        return "\n".join((first, *(f"      {change}" for change in self.changes)))
 
     def document(self) -> dict[str, Any]:
         """Return the step as JSON can hold it."""
@@ -81,10 +94,7 @@ class Step:
             "kind": self.kind,
             "name": self.name,
             "place": None if self.place is None else str(self.place),
-            "changes": [
-                {"member": change.member, "before": _plain(change.before), "after": _plain(change.after)}
-                for change in self.changes
-            ],
+            "changes": [change.document() for change in self.changes],
             "note": self.note,
         }
 
@@ -130,9 +140,7 @@ class Plan:
 
     def _lines(self) -> Iterator[str]:
         for step in self.steps:
-            yield f"  {step}"
-            for change in step.changes:
-                yield f"      {change}"
+            yield str(step)
         for item in self.not_applied:
             yield f"  not applied: {item.what}: {item.why}   ({item.place})"
         counts = [f"{self.count(action)} to {action}" for action in Action if action not in _STILL]

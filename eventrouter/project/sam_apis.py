@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eventrouter.project.cfn_parts import Parts, Properties
-from eventrouter.project.cfn_routes import AUTHORIZERS
+from eventrouter.project.cfn_routes import AUTHORIZERS, NO_CORS, NO_STAGES, NO_TAGS
 from eventrouter.project.yaml_lines import Node
 
 _NO_DEFINITIONS = "definitions in OpenAPI are not read; routes are those of functions' events"
-_NO_CORS = "no CORS headers are added: functions answer OPTIONS themselves"
-_NO_STAGES = "routes are served at once; stages, domains and certificates have no meaning here"
 _NO_LIMITS = "no calls are throttled, cached or logged by route"
-_NO_TAGS = "routes have no tags here"
 _NO_MODELS = "models are not checked"
 _NOT_APPLIED: Mapping[str, str] = {
     "AccessLogSetting": _NO_LIMITS,
@@ -22,16 +19,16 @@ _NOT_APPLIED: Mapping[str, str] = {
     "BinaryMediaTypes": "a result says itself whether it is base64",
     "CacheClusterEnabled": _NO_LIMITS,
     "CacheClusterSize": _NO_LIMITS,
-    "CanarySetting": _NO_STAGES,
-    "Cors": _NO_CORS,
-    "CorsConfiguration": _NO_CORS,
+    "CanarySetting": NO_STAGES,
+    "Cors": NO_CORS,
+    "CorsConfiguration": NO_CORS,
     "DefaultRouteSettings": _NO_LIMITS,
     "DefinitionBody": _NO_DEFINITIONS,
     "DefinitionUri": _NO_DEFINITIONS,
-    "DisableExecuteApiEndpoint": _NO_STAGES,
-    "Domain": _NO_STAGES,
-    "EndpointAccessMode": _NO_STAGES,
-    "EndpointConfiguration": _NO_STAGES,
+    "DisableExecuteApiEndpoint": NO_STAGES,
+    "Domain": NO_STAGES,
+    "EndpointAccessMode": NO_STAGES,
+    "EndpointConfiguration": NO_STAGES,
     "GatewayResponses": "the service's own answers are AWS's",
     "MergeDefinitions": _NO_DEFINITIONS,
     "MethodSettings": _NO_LIMITS,
@@ -39,13 +36,13 @@ _NOT_APPLIED: Mapping[str, str] = {
     "Mode": _NO_DEFINITIONS,
     "Models": _NO_MODELS,
     "Policy": "there is no IAM here: nobody is kept out",
-    "PropagateTags": _NO_TAGS,
+    "PropagateTags": NO_TAGS,
     "RouteSettings": _NO_LIMITS,
-    "SecurityPolicy": _NO_STAGES,
-    "StageVariables": _NO_STAGES,
-    "Tags": _NO_TAGS,
+    "SecurityPolicy": NO_STAGES,
+    "StageVariables": NO_STAGES,
+    "Tags": NO_TAGS,
     "TracingEnabled": "nothing is sent to X-Ray; the trace header is passed on all the same",
-    "Variables": _NO_STAGES,
+    "Variables": NO_STAGES,
 }
 _NAMES = (
     "AlwaysDeploy",

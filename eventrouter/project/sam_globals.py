@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventrouter.project.cfn_members import checked
+from eventrouter.project.cfn_scope import is_expression
 from eventrouter.project.model import ProjectError
 from eventrouter.project.yaml_lines import Node
 
@@ -60,7 +61,7 @@ def with_globals(root: Node, kind: str, resource: Node) -> Node:
 
 
 def _merged(shared: Node, own: Node, name: str = "") -> Node:
-    if name in _REPLACED or own.value is None or _is_expression(shared) or _is_expression(own):
+    if name in _REPLACED or own.value is None or is_expression(shared) or is_expression(own):
         return own
     if isinstance(shared.value, Mapping) and isinstance(own.value, Mapping):
         members = dict(shared.value)
@@ -74,9 +75,3 @@ def _merged(shared: Node, own: Node, name: str = "") -> Node:
 
 def _is_list(node: Node) -> bool:
     return isinstance(node.value, Sequence) and not isinstance(node.value, str)
-
-
-def _is_expression(node: Node) -> bool:
-    """Say whether a value is an expression, whose value has yet to be found."""
-    members = node.value
-    return isinstance(members, Mapping) and len(members) == 1 and next(iter(members)).startswith(("Ref", "Fn::"))

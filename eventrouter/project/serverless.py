@@ -18,7 +18,7 @@ from eventrouter.project.cfn_members import checked
 from eventrouter.project.cfn_names import Identity, Stack, function_identity, role_identity
 from eventrouter.project.cfn_parameters import Unknown
 from eventrouter.project.cfn_parts import Parts
-from eventrouter.project.cfn_routes import DEFAULT_API
+from eventrouter.project.cfn_routes import AUTHORIZERS, DEFAULT_API, NO_CORS
 from eventrouter.project.cfn_scope import Scope
 from eventrouter.project.model import Place, Project, ProjectError
 from eventrouter.project.serverless_functions import Service, function_name, logical_id, read_functions
@@ -35,8 +35,8 @@ _PROVIDER = frozenset(
 )
 _LOGS = dict.fromkeys(("frameworkLambda", "httpApi", "restApi", "websocket"), "only functions have logs here")
 _HTTP_API = {
-    "authorizers": "authorizers are not served: requests are let in",
-    "cors": "no CORS headers are added: functions answer OPTIONS themselves",
+    "authorizers": AUTHORIZERS,
+    "cors": NO_CORS,
     "disableDefaultEndpoint": "APIs have no domains of their own here",
     "id": "routes are those of this service",
     "metrics": "routes have no metrics of their own",
@@ -122,20 +122,8 @@ class _Reader:
         service = Service(provider=provider, package=package, functions=names, has_plugins=has_plugins)
         read_functions(parts, service, functions)
         self._check_options(parts)
-        found = {*parts.not_applied, *self._variables.not_applied}
-        return Project(
-            name=stack.name,
-            account=given.account,
-            region=given.region,
-            functions=tuple(parts.functions.values()),
-            queues=tuple(parts.queues.values()),
-            streams=tuple(parts.streams.values()),
-            mappings=tuple(parts.mappings.values()),
-            schedules=tuple(parts.schedules.values()),
-            routes=tuple(parts.routes.values()),
-            not_applied=tuple(sorted(found, key=lambda entry: (entry.place.file, entry.place.line, entry.what))),
-            files=(self._path, *self._variables.files),
-        )
+        parts.not_applied += self._variables.not_applied
+        return parts.project(files=(self._path, *self._variables.files))
 
     def _name(self) -> str:
         node = self._section("service")

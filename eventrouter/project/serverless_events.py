@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventrouter.project import serverless_keys as keys
-from eventrouter.project.cfn_mappings import read_mapping
+from eventrouter.project.cfn_mappings import add_mapping
 from eventrouter.project.cfn_members import boolean, checked, input_shape, read
 from eventrouter.project.cfn_parts import Parts, Properties
-from eventrouter.project.cfn_routes import AUTHORIZERS, DEFAULT_API, add_route
-from eventrouter.project.cfn_schedules import add_schedule, scheduler_members
+from eventrouter.project.cfn_routes import AUTHORIZERS, DEFAULT_API, NO_CORS, add_route
+from eventrouter.project.cfn_schedules import NO_PATTERNS, add_schedule, scheduler_members
+from eventrouter.project.cfn_scope import is_expression
 from eventrouter.project.model import Place, ProjectError
 from eventrouter.project.yaml_lines import Node
 
@@ -57,7 +58,7 @@ _HTTP: Mapping[str, str] = {
     "cacheKeyParameters": "answers are not cached",
     "connectionId": "there are no links to VPCs here",
     "connectionType": "there are no links to VPCs here",
-    "cors": "no CORS headers are added: functions answer OPTIONS themselves",
+    "cors": NO_CORS,
     "documentation": "it is a note",
     "operationId": "it is a note",
     "private": "there are no API keys here: requests are let in",
@@ -110,7 +111,7 @@ class _Event:
 
     def settings(self, known: frozenset[str], alone: str) -> dict[str, Node]:
         """Return the settings that are there; an event that is just a text, or an expression, is its `alone`."""
-        if not isinstance(self.node.value, Mapping) or _is_expression(self.node):
+        if not isinstance(self.node.value, Mapping) or is_expression(self.node):
             return {alone: self.node}
         found = {name: child for name, child in self.node.mapping.items() if child.value is not None}
         keys.check(self.parts, self.what, found, known, has_plugins=self.owner.has_plugins)
@@ -130,11 +131,6 @@ def _kind(event: Node) -> tuple[str, Node]:
     return kind, node
 
 
-def _is_expression(node: Node) -> bool:
-    """Say whether a mapping is a function of CloudFormation's."""
-    return len(node.mapping) == 1 and all(name == "Ref" or name.startswith("Fn::") for name in node.mapping)
-
-
 def _sqs(event: _Event) -> None:
     found = event.settings(_QUEUE_KEYS, "arn")
     members = _mapping(event, found, _QUEUE_MEMBERS)
@@ -143,7 +139,7 @@ def _sqs(event: _Event) -> None:
         members["ScalingConfig"] = Node({"MaximumConcurrency": node}, node.place)
     if "provisionedPollerConfig" in found:
         members["ProvisionedPollerConfig"] = _capitalised(found["provisionedPollerConfig"])
-    read_mapping(event.what, event.properties(members))
+    add_mapping(event.what, event.properties(members))
 
 
 def _stream(event: _Event) -> None:
@@ -167,7 +163,7 @@ def _stream(event: _Event) -> None:
             arn = target.mapping["arn"] if is_typed else target
             failure = Node({"OnFailure": Node({"Destination": arn}, target.place)}, target.place)
             members["DestinationConfig"] = failure
-    read_mapping(event.what, event.properties(members))
+    add_mapping(event.what, event.properties(members))
 
 
 def _mapping(event: _Event, found: Mapping[str, Node], names: Mapping[str, str]) -> dict[str, Node]:
@@ -266,7 +262,7 @@ def _target(event: _Event, found: Mapping[str, Node]) -> dict[str, Any]:
 def _event_bridge(event: _Event) -> None:
     """Add what an event of EventBridge stands for if it has a schedule instead of a pattern."""
     if "schedule" not in event.node.mapping:
-        event.parts.skip(event.what, event.place, keys.NO_PATTERNS)
+        event.parts.skip(event.what, event.place, NO_PATTERNS)
         return
     found = event.settings(
         frozenset({"enabled", "eventBus", "input", "inputPath", "inputTransformer", "name", "schedule"}), "schedule"

@@ -10,6 +10,7 @@ from typing import Final
 
 from eventrouter.project.cfn_members import checked
 from eventrouter.project.cfn_parts import Parts
+from eventrouter.project.cfn_schedules import NO_PATTERNS
 from eventrouter.project.yaml_lines import Node
 
 _NO_IAM = "functions run with the rights of the node; there is no IAM here"
@@ -92,7 +93,6 @@ PACKAGE: Final[Mapping[str, str]] = dict.fromkeys(
 )
 PACKAGE_OWN: Final = frozenset({"individually", "path"})
 
-NO_PATTERNS: Final = "event patterns are not served; only schedules are"
 EVENT: Final[Mapping[str, str]] = {
     "activemq": "message brokers are not served as sources",
     "alb": "load balancers are not served",

@@ -9,6 +9,7 @@ from typing import Any
 from eventrouter.clock import Clock
 from eventrouter.project.api import Api, ApiError
 from eventrouter.project.model import Place, Project, ProjectError
+from eventrouter.project.plan import Change
 
 OWNER_TAG = "eventrouter:project"
 """The tag of everything that a project has created; its value is the project's name."""
@@ -44,6 +45,19 @@ class Target:
             raise ProjectError(
                 place, f"{what} belongs to the project {owner!r} already (tag {OWNER_TAG}): give it another name"
             )
+
+    @staticmethod
+    def tag_changes(declared: Mapping[str, str], tags: Mapping[str, str], member: str = "Tags") -> tuple[Change, ...]:
+        """Return what differs of the tags that something has, the mark of its project left out."""
+        before, after = {key: value for key, value in tags.items() if key != OWNER_TAG}, dict(declared)
+        return () if before == after else (Change(member=member, before=before, after=after),)
+
+    async def tag(self, arn: str, declared: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Give a function or a mapping the tags that are declared; the mark of its project stays."""
+        if removed := [key for key in tags if key not in declared and key != OWNER_TAG]:
+            await self.call("lambda", "UntagResource", Resource=arn, TagKeys=removed)
+        if added := {key: value for key, value in declared.items() if tags.get(key) != value}:
+            await self.call("lambda", "TagResource", Resource=arn, Tags=added)
 
     async def call(self, service: str, operation: str, **members: Any) -> dict[str, Any]:
         """Call an operation. Raises ApiError."""

@@ -57,19 +57,7 @@ def read_template(
     if unused:
         declared = root.get("Parameters")
         checked(unused[0], Place(str(path)), list(declared.mapping if declared else ()))
-    return Project(
-        name=stack.name,
-        account=account,
-        region=region,
-        functions=tuple(parts.functions.values()),
-        queues=tuple(parts.queues.values()),
-        streams=tuple(parts.streams.values()),
-        mappings=tuple(parts.mappings.values()),
-        schedules=tuple(parts.schedules.values()),
-        routes=tuple(parts.routes.values()),
-        not_applied=tuple(sorted(parts.not_applied, key=lambda entry: entry.place.line)),
-        files=(path,),
-    )
+    return parts.project(files=(path,))
 
 
 def read_parts(

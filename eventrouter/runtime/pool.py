@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import shutil
 from collections import deque
@@ -33,6 +34,7 @@ OPEN_FILES = 65_536
 KILL_LIMIT_S = 5.0
 """Time that the zygote has to end environments; then it is killed, and they with it."""
 WATCH_EVERY_S = 0.1
+_CPUS = os.cpu_count() or 1
 _WATCH_S_EACH = 0.0005  # many running environments are sampled less often, so that it never costs more than 5 %
 
 Key = tuple[FunctionName, str, int]
@@ -127,6 +129,10 @@ class Runtime:
     def link(self) -> ZygoteLink:
         assert self._link is not None, "the runtime has not been started"
         return self._link
+
+    @property
+    def cpus(self) -> int:
+        return _CPUS
 
     @property
     def not_applied(self) -> list[str]:

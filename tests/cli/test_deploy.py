@@ -144,3 +144,10 @@ def test_no_node_is_an_error(shop, capfd):
 
     assert main(["deploy", "app.py", "--to", "http://127.0.0.1:9"]) == 1
     assert "no answer from http://127.0.0.1:9" in capfd.readouterr().err
+
+
+def test_what_is_no_url_is_an_error(shop, capfd):
+    shop("--dry-run")
+
+    assert main(["deploy", "app.py", "--to", "localhost:4566"]) == 1
+    assert "'localhost:4566' is no node's URL: it must look like http://localhost:4566" in capfd.readouterr().err

@@ -145,6 +145,18 @@ def test_a_saved_declaration_is_applied_and_a_broken_one_changes_nothing(dev, fo
     assert configuration(node, "take")["Timeout"] == 12
 
 
+def test_a_module_that_could_not_be_imported_is_followed_once_it_can(dev, folder):
+    node = dev(str(folder), "--json")
+    (folder / "app.py").write_text(
+        "import names\n" + APP.replace('failed = app.queue("failed")', "failed = app.queue(names.FAILED)")
+    )
+    told(node, "No module named 'names'")
+
+    (folder / "names.py").write_text('FAILED = "lost"\n')
+
+    told(node, "+ create  queue          lost")
+
+
 def test_what_is_declared_no_longer_is_gone_after_the_next_start(dev, folder):
     dev().stop()
     (folder / "app.py").write_text(APP.partition("@app.schedule")[0])
@@ -197,7 +209,7 @@ def test_a_project_that_cannot_be_ends_the_start_with_its_line(folder):
 
 
 def test_what_the_node_refuses_ends_the_start_with_its_line(folder):
-    (folder / "app.py").write_text(APP.replace("timeout=10", "timeout=31"))
+    (folder / "app.py").write_text(APP.replace("timeout=10", "concurrency=1000"))
 
     done = subprocess.run(
         [sys.executable, "-m", "eventrouter", "dev", "--port", "0", "--data-dir", folder / "data"],
@@ -209,8 +221,8 @@ def test_what_the_node_refuses_ends_the_start_with_its_line(folder):
     )
 
     assert done.returncode == 1
-    assert "error: app.py:8: mapping sqs orders -> take: cannot create: InvalidParameterValueException" in done.stderr
-    assert "Queue visibility timeout: 30 seconds is less than Function timeout: 31 seconds" in done.stderr
+    assert "error: app.py:10: concurrency take: cannot create: InvalidParameterValueException" in done.stderr
+    assert "decreases account's UnreservedConcurrentExecution below its minimum value" in done.stderr
 
 
 def test_a_folder_without_a_project_runs_an_empty_node_until_one_is_written(dev, folder):

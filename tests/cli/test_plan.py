@@ -57,8 +57,8 @@ def test_everything_is_listed_with_its_line(plan, tmp_path):
         "queue failed app.py:3",
         "queue orders app.py:4",
         "stream clicks 2 shards app.py:7",
-        "mapping orders -> take app.py:4",
-        "mapping stream/clicks -> look app.py:7",
+        "mapping sqs orders -> take app.py:4",
+        "mapping kinesis clicks -> look app.py:7",
         "schedule look rate(1 day) -> look app.py:8",
         "route GET /orders -> look app.py:9",
     ):
@@ -115,3 +115,16 @@ def test_a_parameter_is_a_name_and_a_value(plan, given):
 
     assert code == 2
     assert "is no NAME=VALUE" in err
+
+
+def test_a_table_that_feeds_a_function_is_named(plan, tmp_path):
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/carts/stream/2026-01-01T00:00:00.000"
+    (tmp_path / "app.py").write_text("def take(event, context): ...\n")
+    (tmp_path / "eventrouter.toml").write_text(
+        f'[functions.take]\nhandler = "app.take"\n\n[[mappings]]\nsource = "{arn}"\nfunction = "take"\n'
+    )
+
+    code, out, _ = plan("eventrouter.toml")
+
+    assert code == 0
+    assert "mapping dynamodb carts -> take eventrouter.toml:4" in [" ".join(line.split()) for line in out.splitlines()]

@@ -64,6 +64,52 @@ def test_what_the_api_would_refuse_is_told_with_its_place(tmp_path, changes, tol
     assert told in problem.message
 
 
+SQS = "arn:aws:sqs:us-east-1:000000000000:orders"
+
+
+def a_schedule(expression):
+    return {
+        "schedules": (ScheduleResource(name="s", members={"ScheduleExpression": expression}, targets=(), place=PLACE),)
+    }
+
+
+def a_mapping(**members):
+    return {
+        "mappings": (
+            MappingResource(members={"EventSourceArn": SQS, "FunctionName": "orders", **members}, place=PLACE),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("resources", "told"),
+    [
+        (a_schedule("rate(5 minute)"), "'rate(5 minute)' is not a schedule: the unit of 5 is 'minutes'"),
+        (a_schedule("cron(0 25 * * ? *)"), "'cron(0 25 * * ? *)' is not a schedule"),
+        (a_schedule("at(2030-01-01T00:00:00)"), "a rule fires more than once"),
+        (
+            {"routes": (RouteResource(route_key="GET /{id", function="orders", place=PLACE),)},
+            "'{id' in 'GET /{id' must be",
+        ),
+        (a_mapping(FilterCriteria={"Filters": [{"Pattern": '{"a": 1}'}]}), "Invalid filter pattern definition."),
+        (
+            {
+                **a_mapping(),
+                "queues": (QueueResource(name="orders", place=PLACE, attributes={"VisibilityTimeout": "5"}),),
+            },
+            "Queue visibility timeout: 5 seconds is less than Function timeout: 6 seconds",
+        ),
+    ],
+)
+def test_what_rules_beyond_the_models_refuse_is_told_with_its_place(tmp_path, resources, told):
+    function = a_function(tmp_path, members={"Timeout": 6})
+
+    (problem,) = check(a_project(tmp_path, functions=(function,), **resources))
+
+    assert problem.place == PLACE
+    assert told in problem.message
+
+
 def test_what_has_no_meaning_here_is_listed_with_its_place(tmp_path):
     passed_by = NotApplied(what="AWS::IAM::Role", place=PLACE, why="there is no IAM here")
     function = a_function(tmp_path, members={"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}})

@@ -157,7 +157,7 @@ def test_only_what_differs_of_a_function_is_updated(shop):
     )
 
     after = shop.configuration()
-    assert told == ["Timeout: 10 -> 20", 'Environment: none -> {"Variables": {"STAGE": "1"}}']
+    assert told == ["Timeout: 10 -> 20", 'Environment: none -> {"Variables": {"STAGE": "…"}}']
     assert (after["Timeout"], after["Environment"]) == (20, {"Variables": {"STAGE": "1"}})
     assert after["CodeSha256"] == before["CodeSha256"]
 
@@ -384,6 +384,62 @@ def test_two_that_deploy_the_same_at_the_same_time_both_succeed(shop):
     assert len(shop.call("lambda", "ListEventSourceMappings")["EventSourceMappings"]) == 1
 
 
+def test_two_that_deploy_routes_at_the_same_time_make_one_api(shop):
+    functions = (shop.function(),)
+    routes = tuple(RouteResource(route_key=f"GET /{name}", function="orders", place=PLACE) for name in "abc")
+    shop.deploy(shop.project(functions=functions))
+
+    async def all_of_them():
+        await asyncio.gather(*(converge(shop.project(functions=functions, routes=routes), shop.api) for _ in range(4)))
+
+    asyncio.run(all_of_them())
+
+    (api,) = shop.call("apigatewayv2", "GetApis")["Items"]
+    assert len(shop.call("apigatewayv2", "GetRoutes", ApiId=api["ApiId"])["Items"]) == 3
+    assert shop.plan(shop.project(functions=functions, routes=routes)).is_empty
+
+
+def test_of_two_apis_of_the_project_the_older_one_stays(shop):
+    resources = {
+        "functions": (shop.function(),),
+        "routes": (RouteResource(route_key="GET /", function="orders", place=PLACE),),
+    }
+    shop.deploy(shop.project(**resources))
+    (older,) = shop.call("apigatewayv2", "GetApis")["Items"]
+    shop.call("apigatewayv2", "CreateApi", Name="shop", ProtocolType="HTTP", Tags=older["Tags"])
+
+    assert shop.deploy(shop.project(**resources)) == [("delete", "api", "shop")]
+
+    assert [api["ApiId"] for api in shop.call("apigatewayv2", "GetApis")["Items"]] == [older["ApiId"]]
+
+
+def test_what_somebody_else_has_deleted_meanwhile_is_gone(shop):
+    everything = shop.project(
+        queues=(a_queue(),),
+        streams=(StreamResource(name="clicks", place=PLACE),),
+        functions=(shop.function(),),
+        mappings=(shop.mapping(),),
+        schedules=(
+            ScheduleResource(name="often", members={"ScheduleExpression": "rate(1 day)"}, targets=(), place=PLACE),
+        ),
+        routes=(RouteResource(route_key="GET /", function="orders", place=PLACE),),
+    )
+    shop.deploy(everything)
+    first, second = shop.plan(shop.project(), prune=True), shop.plan(shop.project(), prune=True)
+
+    asyncio.run(apply(first))
+    asyncio.run(apply(second))
+
+    assert shop.plan(shop.project(), prune=True).steps == ()
+
+
+def test_what_can_be_known_to_fail_is_refused_before_anything_is_done(shop):
+    bad = RouteResource(route_key="GET /{id", function="orders", place=Place("app.py", 9))
+
+    with pytest.raises(ProjectError, match=r"app\.py:9: route default GET /\{id: '\{id' in"):
+        shop.plan(shop.project(functions=(shop.function(),), routes=(bad,)))
+
+
 def test_schedules_are_converged_with_their_targets(shop):
     functions = (shop.function(),)
     target = {"Id": "function", "Arn": shop.arn("lambda", "function:orders"), "Input": '{"a": 1}'}
@@ -431,10 +487,14 @@ def test_routes_are_converged_with_their_integrations(shop):
         ("update", "route", "shop GET /orders/{id}"),
         ("update", "route", "shop POST /orders"),
     ]
+    (api,) = shop.call("apigatewayv2", "GetApis")["Items"]
+    assert len(shop.call("apigatewayv2", "GetIntegrations", ApiId=api["ApiId"])["Items"]) == 2
     assert shop.deploy(project(route("POST /orders"))) == [
         ("update", "route", "shop POST /orders"),
         ("delete", "route", "shop GET /orders/{id}"),
     ]
+    (left,) = shop.call("apigatewayv2", "GetIntegrations", ApiId=api["ApiId"])["Items"]
+    assert left["PayloadFormatVersion"] == "2.0"
     assert shop.deploy(project()) == [("delete", "api", "shop")]
     assert shop.call("apigatewayv2", "GetApis")["Items"] == []
 
@@ -442,7 +502,13 @@ def test_routes_are_converged_with_their_integrations(shop):
 def test_tags_are_converged_and_the_mark_stays(shop):
     def project(**tags):
         queue = dataclasses.replace(a_queue(), tags=tags)
-        return shop.project(queues=(queue,), functions=(shop.function(members={"Tags": tags}),))
+        rule = {"ScheduleExpression": "rate(1 day)", "Tags": [{"Key": key, "Value": tags[key]} for key in tags]}
+        return shop.project(
+            queues=(queue,),
+            functions=(shop.function(members={"Tags": tags}),),
+            mappings=(shop.mapping(Tags=tags),),
+            schedules=(ScheduleResource(name="often", members=rule, targets=(), place=PLACE),),
+        )
 
     shop.deploy(project(team="a", old="1"))
     shop.deploy(project(team="b"))
@@ -451,6 +517,10 @@ def test_tags_are_converged_and_the_mark_stays(shop):
     wanted = {"team": "b", "eventrouter:project": "shop"}
     assert shop.call("sqs", "ListQueueTags", QueueUrl=url)["Tags"] == wanted
     assert shop.call("lambda", "GetFunction", FunctionName="orders")["Tags"] == wanted
+    (mapping,) = shop.call("lambda", "ListEventSourceMappings")["EventSourceMappings"]
+    assert shop.call("lambda", "ListTags", Resource=mapping["EventSourceMappingArn"])["Tags"] == wanted
+    rule = shop.call("events", "ListTagsForResource", ResourceARN=shop.arn("events", "rule/often"))
+    assert {tag["Key"]: tag["Value"] for tag in rule["Tags"]} == wanted
 
 
 def test_no_node_is_told(tmp_path):

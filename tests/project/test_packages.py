@@ -95,3 +95,11 @@ def test_an_archive_is_taken_as_it_is(tmp_path):
     for code, why in ((tmp_path / "app.py", "must be a folder or a .zip"), (tmp_path / "none", "is not there")):
         with pytest.raises(ProjectError, match=why):
             package(dataclasses.replace(function, code=code))
+
+
+def test_links_are_followed_but_for_those_that_lead_back(tmp_path):
+    code = fill(tmp_path / "code", "app.py")
+    (code / "shared").symlink_to(fill(tmp_path / "shared", "money.py"))
+    (code / "again").symlink_to(code)
+
+    assert names(zip_folder(code, HERE)) == ["app.py", "shared/money.py"]

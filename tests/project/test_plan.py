@@ -67,3 +67,10 @@ def test_what_stays_is_nothing_to_do():
     assert still.is_empty
     assert not PLAN.is_empty
     assert [step.name for step in PLAN.due] == ["orders", "take", "sqs old -> take"]
+
+
+def test_variables_are_shown_without_their_values():
+    change = Change(member="Environment", before=None, after={"Variables": {"KEY": "secret"}})
+
+    assert str(change) == 'Environment: none -> {"Variables": {"KEY": "…"}}'
+    assert change.document() == {"member": "Environment", "before": None, "after": {"Variables": {"KEY": "…"}}}

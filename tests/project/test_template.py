@@ -351,3 +351,33 @@ def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ProjectError, match=r"template.yaml:3: same is declared twice; first at .*template.yaml:2"):
         a_project(tmp_path, text)
+
+
+def test_conditions_of_conditions_are_decided_once_each(tmp_path: Path) -> None:
+    chain = "".join(f"  C{n}: !And [!Condition C{n - 1}, !Condition C{n - 1}]\n" for n in range(1, 60))
+    queue = "Resources: {Q: {Type: 'AWS::SQS::Queue', Condition: C59}}\n"
+
+    assert len(a_project(tmp_path, f"Conditions:\n  C0: !Equals [a, a]\n{chain}{queue}").queues) == 1
+
+
+def test_expressions_in_expressions_cannot_multiply_without_end(tmp_path: Path) -> None:
+    name = "x"
+    for _ in range(25):
+        name = f"!Sub ['${{a}}${{a}}', {{a: {name}}}]"
+
+    with pytest.raises(ProjectError, match=r":1: the expressions up to here make too much"):
+        a_project(tmp_path, f"Resources: {{Q: {{Type: 'AWS::SQS::Queue', Properties: {{QueueName: {name}}}}}}}")
+
+
+def test_many_texts_cannot_be_made_of_one_large_one(tmp_path: Path) -> None:
+    texts = "".join(f"            V{n}: !Sub '${{P}}'\n" for n in range(1_000))
+    text = (
+        f"Parameters: {{P: {{Type: String, Default: {'x' * 400_000}}}}}\n"
+        "Resources:\n"
+        "  F:\n"
+        "    Type: AWS::Lambda::Function\n"
+        f"    Properties:\n        Code: src\n        Environment:\n          Variables:\n{texts}"
+    )
+
+    with pytest.raises(ProjectError, match="the expressions up to here make too much"):
+        a_project(tmp_path, text)

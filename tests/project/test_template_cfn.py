@@ -483,9 +483,22 @@ def test_what_refers_to_an_alias_or_version_refers_to_the_function(tmp_path: Pat
     assert reasons(project)[f"Live (AWS::Lambda::{kind})"].startswith("versions and aliases are not served")
 
 
-def test_code_in_the_template_is_kept_anew_where_somebody_has_changed_it(tmp_path: Path) -> None:
+def test_code_in_the_template_is_kept_anew_where_somebody_has_changed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = "Resources: {F: {Type: 'AWS::Lambda::Function', Properties: {Code: {ZipFile: 'a = 1'}}}}"
     kept = a_project(tmp_path, text).functions[0].code / "index.py"
     kept.write_text("a = 2")
 
     assert (a_project(tmp_path, text).functions[0].code / "index.py").read_text() == "a = 1"
+
+
+def test_a_cache_folder_that_is_relative_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    text = "Resources: {F: {Type: 'AWS::Lambda::Function', Properties: {Code: {ZipFile: 'a = 1'}}}}"
+    kept = a_project(tmp_path, text).functions[0].code
+
+    assert kept.is_relative_to(tmp_path / ".cache")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from eventrouter.project.cfn_names import Stack
+from eventrouter.project.cfn_parameters import Unknown
 from eventrouter.project.cfn_scope import Scope
 from eventrouter.project.model import ProjectError
 from eventrouter.project.yaml_lines import Node, parse
@@ -99,7 +100,6 @@ def resolved(text: str, given: Mapping[str, str] | None = None) -> Any:
         ("!GetAtt Bus.Arn", "arn:aws:events:eu-west-1:123456789012:event-bus/shop-Bus"),
         ("!GetAtt Rule.Arn", "arn:aws:events:eu-west-1:123456789012:rule/shop-Rule"),
         ("!GetAtt Logs.Arn", "arn:aws:logs:eu-west-1:123456789012:log-group:shop-Logs:*"),
-        ("!Ref Pool", "shop-Pool"),
         ('!Sub "${Stage}-${AWS::Region}-${Incoming.QueueName}"', "dev-eu-west-1-shop-Incoming"),
         ('!Sub ["${Stage}/${key}", {key: !Ref Count}]', "dev/3"),
         ('!Sub ["${Stage}", {Stage: own}]', "own"),
@@ -290,8 +290,17 @@ def test_a_value_that_a_parameter_does_not_allow_is_refused(declaration: str, gi
     assert message in caught.value.message
 
 
-def test_a_secret_parameter_is_not_shown(tmp_path: Path) -> None:
+def test_a_secret_parameter_is_not_shown() -> None:
     with pytest.raises(ProjectError, match="the value of the parameter P is beyond MinLength 30") as caught:
         a_parameter("{Type: String, NoEcho: true, MinLength: 30}", given="hunter2")
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_aws_makes_up_for_types_that_are_not_known_here_can_be_given() -> None:
+    root = parse("Resources:\n  Machine: {Type: 'AWS::StepFunctions::StateMachine'}\n", "t.yaml")
+    stack = Stack(account="0", region="r", name="shop")
+
+    with pytest.raises(Unknown, match="what AWS calls Machine is not known here: give it as the parameter Machine"):
+        Scope(root, stack, {}).resolve(an_expression("!Ref Machine"))
+    assert Scope(root, stack, {"Machine": "arn:x"}).resolve(an_expression("!Sub '${Machine}!'")).plain == "arn:x!"

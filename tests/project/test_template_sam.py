@@ -555,7 +555,7 @@ def test_the_alias_and_version_that_sam_makes_are_the_function_itself(tmp_path: 
     project = a_function(tmp_path, f"AutoPublishAlias: live\nEnvironment: {{Variables: {{ME: {expression}}}}}")
 
     variables = project.functions[0].members["Environment"]["Variables"]
-    assert variables == {"ME": "arn:aws:lambda:us-east-1:000000000000:function:shop-Take"}
+    assert variables == {"ME": "arn:aws:lambda:us-east-1:000000000000:function:take"}
 
 
 def test_connectors_and_tags_of_apis_are_listed(tmp_path: Path) -> None:
@@ -581,3 +581,17 @@ def test_connectors_and_tags_of_apis_are_listed(tmp_path: Path) -> None:
         "Tags of Api": "routes have no tags here",
         "PropagateTags of Api": "routes have no tags here",
     }
+
+
+def test_a_lone_variable_whose_name_begins_like_ref_is_no_expression(tmp_path: Path) -> None:
+    project = a_project(
+        tmp_path,
+        f"""\
+        {SAM}
+        Globals: {{Function: {{CodeUri: src, Environment: {{Variables: {{STAGE: dev}}}}}}}}
+        Resources:
+          Take: {{Type: "AWS::Serverless::Function", Properties: {{Environment: {{Variables: {{RefreshToken: x}}}}}}}}
+        """,
+    )
+
+    assert project.functions[0].members["Environment"]["Variables"] == {"STAGE": "dev", "RefreshToken": "x"}

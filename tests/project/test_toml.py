@@ -394,3 +394,13 @@ def test_what_cannot_be_meant_is_told_with_its_line(read, text, place, told):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ProjectError, match="cannot be read"):
         read_toml(tmp_path / "eventrouter.toml")
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(read):
+    with pytest.raises(ProjectError, match=r"eventrouter\.toml: is nested too deeply"):
+        read("a = " + "[" * 10_000 + "]" * 10_000)
+
+
+def test_a_file_that_is_too_large_is_refused(read):
+    with pytest.raises(ProjectError, match=r"eventrouter\.toml: is too large"):
+        read("#" * 1_048_577)

@@ -140,7 +140,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary.write_bytes(b"a: 1\nb: \xff\n")
     large.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
 
-    for path, message in ((missing, "cannot be read: No such file"), (binary, ":2: is not UTF-8"), (large, "is too large")):
+    for path, message in (
+        (missing, "cannot be read: No such file"),
+        (binary, ":2: is not UTF-8"),
+        (large, "is too large"),
+    ):
         with pytest.raises(ProjectError) as caught:
             load(path)
         assert str(caught.value).startswith(str(path))
