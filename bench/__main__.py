@@ -25,6 +25,7 @@ BENCHMARKS = (
     "stream_drain",
     "queue_mapping",
     "stream_latency",
+    "rebalance",
     "put_records",
     "idle_shards",
     "rq_jobs",
@@ -32,6 +33,7 @@ BENCHMARKS = (
     "hot_reload",
     "idle",
     "runtime",
+    "testing_kit",
 )
 
 

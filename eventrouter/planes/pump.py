@@ -7,7 +7,6 @@ events, run them, settle them, give the slot back. How many events and lanes tha
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +34,8 @@ from eventrouter.store import Claim, Events, Functions, Slots
 UNSETTLED_LIMIT = 1_000
 WIDEN_AFTER_S = 0.02
 """How long events wait for a lane before more lanes are opened."""
+REFUSED_WIDEN_S = 5.0
+"""How long a function that is refused more lanes waits at most before it asks again; the end of a run asks at once."""
 THROTTLED_CLAIMS = 10
 PATIENCE_S = 30.0
 
@@ -102,6 +103,8 @@ class Pump:
     _task: asyncio.Task[None] | None = None
     _starting: set[asyncio.Task[None]] = field(default_factory=set)
     _held_until: float = 0.0
+    _refused_for_s: float = WIDEN_AFTER_S
+    _widen_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.key = self.name.key
@@ -199,12 +202,12 @@ class Pump:
         if room == 0:
             return
         self._more = False
-        claims = await self._claimed(room)
+        claims = await self._claimed(room, has_slot=True)
         self._more = self._more or len(claims) == room
         self._buffer.extend(claims)
 
-    async def _claimed(self, limit: int) -> list[Claim]:
-        return await self.parts.claims.claim(self.partition, self.key, limit)
+    async def _claimed(self, limit: int, *, has_slot: bool = False) -> list[Claim]:
+        return await self.parts.claims.claim(self.partition, self.key, limit, has_slot=has_slot)
 
     async def _wait_or_widen(self) -> None:
         self._signal.clear()
@@ -212,14 +215,23 @@ class Pump:
             return
         wants_lanes = self._more or bool(self._buffer)
         sent_ahead = any(lane.in_flight > 1 for lane in self._lanes)
+        refused_for_s = 0.0 if sent_ahead else self._widen_at - self.parts.clock.monotonic()
         try:
-            async with asyncio.timeout(WIDEN_AFTER_S if wants_lanes or sent_ahead else None):
+            async with asyncio.timeout(max(refused_for_s, WIDEN_AFTER_S) if wants_lanes or sent_ahead else None):
                 await self._signal.wait()
         except TimeoutError:
             wants_lanes = self._recall_stuck() or wants_lanes
             if wants_lanes:
                 self._more = True
-                await self._widen()
+                if await self._widen():
+                    self._welcome()
+                else:
+                    self._refused_for_s = min(2 * self._refused_for_s, REFUSED_WIDEN_S)
+                    self._widen_at = self.parts.clock.monotonic() + self._refused_for_s
+
+    def _welcome(self) -> None:
+        """Ask for lanes as soon as they are wanted: something has changed since they were refused."""
+        self._refused_for_s, self._widen_at = WIDEN_AFTER_S, 0.0
 
     def _recall_stuck(self) -> bool:
         """Take back what was sent ahead behind a run that turns out to be long. Say whether there was any."""
@@ -232,15 +244,14 @@ class Pump:
         self._buffer.extendleft(reversed(recalled))
         return bool(recalled)
 
-    async def _widen(self) -> None:
-        """Open as many lanes again as there are, if events wait and more lanes can help."""
+    async def _widen(self) -> bool:
+        """Open as many lanes again as there are, if events wait and more can help. False: none was to be had."""
         if self.parts.claims.unsettled > UNSETTLED_LIMIT:
-            return
+            return True
         if any(lane.lease is None for lane in self._lanes):
-            return  # environments are being started: wait for these first
-        wanted = lanes_to_add(self._pace, lanes=len(self._lanes), cpus=os.cpu_count() or 1)
-        if wanted > 0:
-            await self._open(wanted)
+            return True  # environments are being started: wait for these first
+        wanted = lanes_to_add(self._pace, lanes=len(self._lanes), cpus=self.parts.environments.cpus)
+        return wanted <= 0 or await self._open(wanted) is None
 
     async def _open(self, wanted: int) -> ThrottleReason | None:
         """Take slots for `wanted` lanes. Return why not one was had, or None if at least one was."""
@@ -289,6 +300,7 @@ class Pump:
 
         def done(run: Run) -> None:
             del lane.sent[claim.id]
+            self._welcome()
             lane.moved_at = self.parts.clock.monotonic()
             note_end(self.parts.journal, claim.id, run)
             if lane.sent:

@@ -60,15 +60,33 @@ class TimeTravel:
             await self._leap(end)
             await self._settled(recurring=True)
 
-    async def until_idle(self) -> None:
-        """Go from one thing that is due to the next until nothing is left to be done but what recurs for ever."""
+    async def until_idle(self, within_s: float = LONGEST_S) -> None:
+        """Go from one thing that is due to the next until nothing is left to be done but what recurs for ever.
+
+        Raises RequestError if that takes longer than `within_s`.
+        """
         async with self._turn:
             await self._check_alone()
-            end = self._clock.monotonic() + LONGEST_S
+            end = self._clock.monotonic() + within_s
             while (due := await self._settled(recurring=False)) is not None:
                 if due > end:
-                    raise RequestError("TimeTravelEndless", f"not idle after {LONGEST_S / 86_400:.0f} days", status=409)
+                    raise RequestError("TimeTravelEndless", f"not idle within {within_s:g} s", status=409)
                 await self._leap(due)
+
+    async def step(self) -> bool:
+        """Go to the next thing that is due, what recurs included, and through what follows at once; False: none is."""
+        async with self._turn:
+            await self._check_alone()
+            due = await self._settled(recurring=True)
+            if due is not None:
+                await self._leap(due)
+                await self._settled(recurring=True)
+        return due is not None
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way at this moment."""
+        async with self._turn:
+            await self._settled(recurring=True)
 
     async def _check_alone(self) -> None:
         if len(await self._store.hosts.list()) > 1:
@@ -98,5 +116,6 @@ class TimeTravel:
     async def _calm(self) -> None:
         calm = 0
         while calm < CALM_LOOKS:
+            await self._store.scripts.command("GET", self._offset_key)  # what the server tells others has come by then
             await self._machine.sleep(LOOK_S)
             calm = 0 if self._is_running() or not self._store.scripts.is_quiet else calm + 1

@@ -14,29 +14,36 @@ if TYPE_CHECKING:
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 _SERVICE_IDS = {"events": "EVENTBRIDGE", "logs": "CLOUDWATCH_LOGS"}
 """What services are called in variables, where that is not botocore's name of them."""
+_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+"""They name credentials, and a file that there may not be."""
 
 
 @contextmanager
-def variables(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, and have them as they were afterwards."""
+def variables(wanted: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables (None: take them away), and have them as they were afterwards."""
     before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    _set(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
 
 
-def aws_variables(url: str, services: Mapping[str, object], *, region: str) -> dict[str, str]:
+def _set(wanted: Mapping[str, str | None]) -> None:
+    for name, value in wanted.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def aws_variables(url: str, services: Mapping[str, object], *, region: str) -> dict[str, str | None]:
     """Return the variables that lead clients of `services` to `url`; clients of others go where they went."""
     endpoints = {f"AWS_ENDPOINT_URL_{_SERVICE_IDS.get(name, name.upper())}": url for name in services}
     return {
         **endpoints,
         **{name.upper(): value for name, value in CREDENTIALS.items()},
+        **dict.fromkeys(_PROFILES),
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
     }
@@ -46,9 +53,8 @@ def aws_variables(url: str, services: Mapping[str, object], *, region: str) -> d
 def default_session() -> Iterator[Any]:
     """Give a boto3 session, and have it as boto3's default meanwhile: one made earlier knows other credentials."""
     import boto3
-    from botocore.session import Session
 
-    core = Session()
+    core = _core_session()
     loader = _loader()
     core.register_component("data_loader", loader)
     session = boto3.session.Session(botocore_session=core)
@@ -63,9 +69,14 @@ def default_session() -> Iterator[Any]:
 @cache
 def _loader() -> Any:
     """Return what reads the services' models, once for all sessions."""
+    return _core_session().get_component("data_loader")
+
+
+def _core_session() -> Any:
+    """Return a session of botocore's that does not look for the profile which the shell names."""
     from botocore.session import Session
 
-    return Session().get_component("data_loader")
+    return Session(session_vars={"profile": (None, None, None, None)})
 
 
 def make_client(session: Any, service: str, url: str, *, region: str, config: Config | None) -> Any:

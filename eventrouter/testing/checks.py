@@ -62,6 +62,7 @@ class Checks:
 
     def assert_order(self, by: str | KeyOf, function: TestFunction | str | None) -> None:
         """See `Router.assert_order`."""
+        __tracebackhide__ = True
         ranks = {each.id: each.number for each in self._router.intake}
         breach = order_breach(self._runs(function), key_function(by), ranks)
         if breach is not None:
@@ -69,6 +70,7 @@ class Checks:
 
     def assert_no_overlap(self) -> None:
         """See `Router.assert_no_overlap`."""
+        __tracebackhide__ = True
         factors = self._router.parallelization()
 
         def lanes_of(run: TestRun) -> Iterator[Hashable]:
@@ -88,6 +90,7 @@ class Checks:
 
     def assert_no_loss(self) -> None:
         """See `Router.assert_no_loss`."""
+        __tracebackhide__ = True
         lost = self._router.look_for_loss()
         if lost:
             shown = lost[:MOST_SHOWN]
@@ -98,6 +101,7 @@ class Checks:
 
     def assert_dead_lettered(self, queue: str, letters: list[DeadLetter], count: int | None, code: str | None) -> None:
         """See `Router.assert_dead_lettered`."""
+        __tracebackhide__ = True
         found = [letter for letter in letters if code is None or letter.error_code == code]
         if (found and count is None) or len(found) == count:
             return
@@ -109,12 +113,14 @@ class Checks:
 
     def fail(self, text: str, subjects: Iterable[str] = ()) -> NoReturn:
         """Raise AssertionError with the timeline of what it concerns; of everything, if that is nothing."""
+        __tracebackhide__ = True
         wanted = list(subjects)
         journal = self._router.journal
         timeline = self._shown(journal.of(*wanted) if wanted else journal.since()).timeline
         raise AssertionError(f"{text}\n\nseed {self._router.seed}; what happened, in virtual seconds:\n{timeline}")
 
     def _fail_breach(self, breach: Breach) -> NoReturn:
+        __tracebackhide__ = True
         runs = "\n".join(f"  {_shown(run)}" for run in breach.runs)
         self.fail(f"{breach.text}\n{runs}", [run.request_id for run in breach.runs])
 

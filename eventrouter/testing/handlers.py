@@ -238,7 +238,10 @@ def find_handler(folder: Path, name: str) -> PlainHandler:
 
 
 def _import(folder: Path, path: Path, name: str) -> ModuleType:
-    """Import a file as the module of that name: two folders may both have an `app.py`."""
+    """Import a file as the module of that name, as `import` does: tests that patch the module patch this one.
+
+    Two folders may both have an `app.py`: the name then stands for the one that was imported last.
+    """
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
@@ -246,8 +249,16 @@ def _import(folder: Path, path: Path, name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    with _on_path(folder):
-        spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        with _on_path(folder):
+            spec.loader.exec_module(module)
+    except BaseException:
+        if loaded is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = loaded
+        raise
     return module
 
 

@@ -54,7 +54,8 @@ class Moment:
         return self._decision.members
 
     def __str__(self) -> str:
-        facts = " ".join(f"{name}={self._shown(name, value)}" for name, value in self.facts.items() if value is not None)
+        known = {name: value for name, value in self.facts.items() if value is not None}
+        facts = " ".join(f"{name}={self._shown(name, value)}" for name, value in known.items())
         return f"{self.at:14.3f}  {self.step:<17} {self.subject}  {facts}".rstrip()
 
     def _shown(self, name: str, value: Fact) -> str:

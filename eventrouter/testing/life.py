@@ -34,6 +34,7 @@ from eventrouter.store.connect import COMMAND_TIMEOUT_S, Lane, MakeLane
 from eventrouter.store.lua import Script
 from eventrouter.testing.faults import Faults
 from eventrouter.testing.leaping import LeapingLoop
+from eventrouter.testing.log import node_log
 
 T = TypeVar("T")
 MOST_ROUNDS = 1_000
@@ -225,6 +226,7 @@ class TestNode(Node):
         life: Life,
     ) -> None:
         super().__init__(settings, clock=clock, random=random, home=home)
+        self.log = node_log()
         self.journal = self._ledger = journal
         self._faults = faults
         self.life = life

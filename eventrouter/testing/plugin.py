@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from eventrouter.testing.server import NodeProcess
 
 IN_PROCESS, SUBPROCESS = "in-process", "subprocess"
+MOST_LINES = 400
+"""So many lines of a timeline are shown, its last ones."""
 _ROUTER = pytest.StashKey["Router"]()
 
 
@@ -31,18 +33,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line(
         "markers",
-        "eventrouter(template=None, executor='in-process', seed=None, **settings): how the fixture of that name is set up: "
-        "a project file to begin with; 'subprocess' for functions in processes, on the embedded server; any setting.",
+        "eventrouter(template=None, executor='in-process', seed=None, **settings): how the fixture of that name "
+        "is set up: a project file to begin with; 'subprocess' for functions in processes, on the embedded server; "
+        "any setting.",
     )
 
 
 @pytest.fixture
 def eventrouter(request: pytest.FixtureRequest) -> Iterator[Router]:
-    """A fresh node under virtual time, in this process; by the marker with a template, settings, or real processes."""
-    marker = request.node.get_closest_marker("eventrouter")
-    options: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
+    """A fresh node under virtual time, in this process; by the marker with a template, settings, or real processes.
+
+    def test_the_third_attempt_wins(eventrouter):
+        orders = eventrouter.function(handler, fail=[TimeoutError, TimeoutError, None])
+        orders.send({"id": 1})
+        eventrouter.run_until_idle()
+        assert orders.attempt_times == [0, 60, 180]
+    """
+    options = _marked(request)
     template = options.pop("template", None)
-    options.setdefault("seed", request.config.getoption("--eventrouter-seed"))
     with _router(options.pop("executor", IN_PROCESS), options) as router:
         request.node.stash[_ROUTER] = router
         if template is not None:
@@ -52,7 +60,12 @@ def eventrouter(request: pytest.FixtureRequest) -> Iterator[Router]:
 
 @pytest.fixture(scope="session")
 def eventrouter_server() -> Iterator[NodeProcess]:
-    """A real node on a free port, one for the whole run (with xdist: for each worker), whose time can be advanced."""
+    """A real node on a free port, one for the whole run (with xdist: for each worker), whose time can be advanced.
+
+    def test_a_program(eventrouter_server):
+        subprocess.run(["./importer", "--endpoint", eventrouter_server.url], check=True)
+        eventrouter_server.advance(90)
+    """
     from eventrouter.testing.server import NodeProcess
 
     with NodeProcess(clock="virtual") as node:
@@ -60,11 +73,25 @@ def eventrouter_server() -> Iterator[NodeProcess]:
 
 
 @pytest.fixture
-def aws(eventrouter_server: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> NodeProcess:
-    """Point every AWS SDK of this process, and of those that it starts, at `eventrouter_server`."""
+def aws(eventrouter_server: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeProcess]:
+    """Point every AWS SDK of this process, and of those that it starts, at `eventrouter_server`.
+
+    def test_an_import(aws):
+        boto3.client("sqs").create_queue(QueueName="orders")
+        subprocess.run(["./importer"], check=True)
+
+    The environment is restored afterwards; what a test leaves in the node stays there.
+    """
+    import os
+
+    from eventrouter.testing.aws import default_session
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     for name, value in eventrouter_server.environ.items():
         monkeypatch.setenv(name, value)
-    return eventrouter_server
+    with default_session():
+        yield eventrouter_server
 
 
 @pytest.hookimpl(wrapper=True)
@@ -72,9 +99,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add the router's timeline to the report of a test that failed."""
     report = yield
     router = item.stash.get(_ROUTER, None)
-    if router is not None and report.when == "call" and report.failed:
-        report.sections.append((f"eventrouter timeline (seed {router.seed})", router.timeline()))
+    if router is not None and report.failed:
+        report.sections.append((f"eventrouter timeline (seed {router.seed})", _end_of(router.timeline())))
     return report
+
+
+def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return what the markers say, the nearest first to be heard, and the seed of the command line."""
+    options: dict[str, Any] = {"seed": request.config.getoption("--eventrouter-seed")}
+    for marker in reversed(list(request.node.iter_markers("eventrouter"))):
+        if marker.args:
+            raise pytest.UsageError(f"{marker.args[0]!r}: the marker eventrouter takes its values by name")
+        options.update(marker.kwargs)
+    if not isinstance(options["seed"], int):
+        raise pytest.UsageError(f"seed={options['seed']!r} of the marker eventrouter is not a whole number")
+    return options
 
 
 def _router(executor: str, options: dict[str, Any]) -> Router:
@@ -94,3 +133,11 @@ def _found(request: pytest.FixtureRequest, template: str) -> Path:
     """Return a template beside the test, or below the root directory."""
     beside = request.path.parent / template
     return beside if beside.exists() else request.config.rootpath / template
+
+
+def _end_of(timeline: str) -> str:
+    lines = timeline.splitlines()
+    if len(lines) <= MOST_LINES:
+        return timeline
+    left_out = len(lines) - MOST_LINES
+    return "\n".join([f"({left_out} earlier lines left out: router.history() has them all)", *lines[-MOST_LINES:]])

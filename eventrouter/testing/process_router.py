@@ -32,6 +32,7 @@ from eventrouter.settings import Settings
 from eventrouter.testing.aws import aws_variables, default_session, variables
 from eventrouter.testing.door import close_door, open_door
 from eventrouter.testing.handlers import PlainHandler
+from eventrouter.testing.log import node_log
 from eventrouter.testing.resources import TestFunction
 from eventrouter.testing.router import LONGEST_S, REGION, Router
 from eventrouter.testing.runs import Ended, RunBook
@@ -52,6 +53,7 @@ class ProcessRouter(Router):
         self._ended: list[tuple[Invocation, Run]] = []
         settings = Settings(**{**_SETTINGS, "data_dir": self._folder, **self._settings})
         node = Node(settings, random=self._random, home=_WatchedHome(settings, self._ended))
+        node.log = node_log()
         self._live = node
         self._run(node.__aenter__())
         self._stack.callback(lambda: self._run(node.__aexit__(None, None, None)))

@@ -204,6 +204,24 @@ class TestStream:
         return numbers
 
 
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An HTTP response, read to its end. Header names are in lower case; of repeated ones the last."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """Return the body as text."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """Return the body, read as JSON."""
+        return json.loads(self.body)
+
+
 def result_of(name: str, answer: Mapping[str, Any]) -> Any:
     """Return the result in an answer of Invoke. Raises InvocationFailed."""
     text = answer["Payload"].read()

@@ -49,6 +49,7 @@ from eventrouter.testing.mishaps import Mishaps
 from eventrouter.testing.order import KeyOf
 from eventrouter.testing.resources import (
     DeadLetterQueue,
+    HttpAnswer,
     TestFunction,
     TestQueue,
     TestStream,
@@ -368,6 +369,7 @@ class Router:
         `by` is "partitionKey", "messageGroupId" or a callable, from a record or an event to its key (None: it has
         none). Nothing is handed over before what precedes it is done or given up; repeats are allowed.
         """
+        __tracebackhide__ = True
         self._checks.assert_order(by, function)
 
     def assert_no_overlap(self) -> None:
@@ -375,6 +377,7 @@ class Router:
 
         Of a shard that is read with a parallelization factor only the partition keys count.
         """
+        __tracebackhide__ = True
         self._checks.assert_no_overlap()
 
     def assert_no_loss(self) -> None:
@@ -384,10 +387,12 @@ class Router:
         out by a filter, has expired in its queue or stream, or was deleted by a caller. What was given up without
         anybody being told is lost.
         """
+        __tracebackhide__ = True
         self._checks.assert_no_loss()
 
     def assert_dead_lettered(self, queue: str, count: int | None = None, *, error_code: str | None = None) -> None:
         """Claim that so many messages are in a dead-letter queue (None: any), those with an ErrorCode counted only."""
+        __tracebackhide__ = True
         self._checks.assert_dead_lettered(queue, self.dlq(queue).letters(), count, error_code)
 
     def look_for_loss(self) -> list[Lost]:
@@ -423,6 +428,16 @@ class Router:
         if config is None:
             self._clients[key] = client
         return client
+
+    def http(
+        self, method: str, path: str, *, json: Any = None, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> HttpAnswer:
+        """Make a plain HTTP request, as a browser would, to a route; `json` is sent as the body."""
+        sent = dict(headers or {})
+        if json is not None:
+            sent.setdefault("content-type", "application/json")
+            body = payload_of(json)
+        return HttpAnswer(*self.answer(method, self.url + path, sent, body))
 
     def answer(self, method: str, url: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one HTTP request, as the node's port would. Raises ConnectionClosedError if the node dies of it."""

@@ -85,15 +85,16 @@ class NodeProcess:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of an AWS service, which talks to this node."""
-        import boto3
+        from eventrouter.testing.aws import default_session
 
-        return boto3.session.Session().client(
-            service,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id=self._account,
-            aws_secret_access_key="test",  # noqa: S106 - nothing here checks it
-        )
+        with default_session() as session:
+            return session.client(
+                service,
+                endpoint_url=self.url,
+                region_name="us-east-1",
+                aws_access_key_id=self._account,
+                aws_secret_access_key="test",  # noqa: S106 - nothing here checks it
+            )
 
     def log(self) -> str:
         """Return the end of the node's own log."""

@@ -26,6 +26,7 @@ Around = Callable[[], AbstractContextManager[object]]
 """Entered whenever a handler goes on, left whenever it waits."""
 
 
+CLOSE_LIMIT_S = 5.0
 THREADS_S = 0.005
 """How long a handler with threads that wait in the loop may do nothing before time moves on without it."""
 
@@ -183,9 +184,9 @@ class Turns:
         return fiber
 
     def close(self) -> None:
-        """End the threads. Nothing may be running."""
+        """End the threads. One that hangs, in a handler that never returns, is left behind."""
         self._inbox.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_LIMIT_S)
 
     @staticmethod
     def waiting_in_handler(work: Coroutine[Any, Any, T]) -> T | None:

@@ -44,11 +44,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         super().__init__(_IdleSelector(self._idle, self._before_looking))
+        self._clock_resolution = 1e-6  # after half a year a float of seconds is no finer than asyncio's nanosecond
 
     def time(self) -> float:
         return self._now
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(  # type: ignore[override]  # the arguments' types do not matter here
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
         """Run `func` at once: a thread would make the order of things depend on the machine."""
         future: asyncio.Future[T] = self.create_future()
         try:

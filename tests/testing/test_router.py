@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -276,3 +277,16 @@ def test_a_closed_router_answers_no_more() -> None:
         orders = router.function(handler)
     with pytest.raises(EventRouterError, match="closed"):
         orders.send()
+
+
+def test_a_route_is_asked_as_a_browser_asks():
+    def orders(event, context):
+        return {"id": event["pathParameters"]["id"], "sent": json.loads(event["body"])}
+
+    with Router() as router:
+        router.route("POST /orders/{id}", to=router.function(orders))
+
+        answer = router.http("POST", "/orders/7", json={"n": 1})
+
+        assert (answer.status, answer.json()) == (200, {"id": "7", "sent": {"n": 1}})
+        assert router.http("GET", "/nothing").status == 404
