@@ -13,9 +13,11 @@ from eventrouter.clock import Clock
 from eventrouter.internal_clock import ADVANCE_PATH, CLOCK_PATH, ClockRoutes
 from eventrouter.internal_history import EXPLAIN_PATH, HistoryRoutes
 from eventrouter.internal_mappings import MAPPINGS_PATH, MappingRoutes
+from eventrouter.internal_nodes import HeldWork, NodeRoutes
 from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
-from eventrouter.peers import HEALTH_PATH, HISTORY_PATH, PACKAGES_PATH, Peers
+from eventrouter.peers import HEALTH_PATH, HISTORY_PATH, NODES_PATH, PACKAGES_PATH, Peers
+from eventrouter.planes.duties import Duties
 from eventrouter.planes.explain import Explainer
 from eventrouter.planes.membership import Membership
 from eventrouter.planes.standing import Standings
@@ -56,6 +58,7 @@ class ShownNode(Protocol):
     store: Store
     packages: Packages
     membership: Membership
+    duties: Duties
     server: str
     travel: TimeTravel | None
     services: Mapping[str, ServiceApi]
@@ -63,6 +66,9 @@ class ShownNode(Protocol):
 
     @property
     def runtime(self) -> ShownEnvironments: ...
+
+    @property
+    def mappings(self) -> HeldWork: ...
 
     @property
     def is_ready(self) -> bool: ...
@@ -84,6 +90,14 @@ def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
     )
     histories = HistoryRoutes(_explainer(node))
     clock = ClockRoutes(node.clock, node.travel)
+    nodes = NodeRoutes(
+        hosts=node.store.hosts,
+        membership=node.membership,
+        duties=node.duties,
+        held=node.mappings,
+        runs=lambda: sum(environment.in_flight for environment in node.runtime.stats()),
+        clock=node.clock,
+    )
     return {
         "/healthz": routes.healthz,
         "/readyz": routes.readyz,
@@ -98,6 +112,8 @@ def internal_routes(node: ShownNode) -> dict[str, InternalHandler]:
         PACKAGES_PATH: routes.package,
         FUNCTIONS_PATH: routes.function,
         MAPPINGS_PATH: mappings.answer,
+        NODES_PATH: nodes.show,
+        f"{NODES_PATH}/": nodes.answer,
         EXPLAIN_PATH: histories.explain,
         HISTORY_PATH: histories.history,
         CLOCK_PATH: clock.show,
@@ -134,10 +150,10 @@ class _InternalRoutes:
         return text_response(200, "ok\n")
 
     async def readyz(self, request: Request) -> Response:
-        """Say whether invocations are taken."""
+        """Say whether the node does its duties."""
         if self._node.is_ready:
             return text_response(200, "ready\n")
-        return text_response(503, "not ready: starting, draining, or without Redis\n")
+        return text_response(503, "not ready: starting, draining, drained, or without Redis\n")
 
     async def health(self, request: Request) -> Response:
         """Describe the node. Other nodes read `beat_age_s` when they have lost Redis."""

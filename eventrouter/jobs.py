@@ -11,10 +11,11 @@ from eventrouter.errors import StoreError
 from eventrouter.logging import get_logger
 from eventrouter.planes.move_turn import MoveTurn
 from eventrouter.rules.move_rate import MoveRate
-from eventrouter.store import Scripts, make_client, redis_lanes
+from eventrouter.store import Scripts
 from eventrouter.store.jobs import again, notes, others_wait
 from eventrouter.store.keys import Keys
 from eventrouter.store.queues import QueueName, Queues
+from eventrouter.store.servers import Servers
 from eventrouter.worker import worker_settings
 
 ERROR_PAUSE_S = 1.0
@@ -35,14 +36,18 @@ async def _make_turn(source: QueueName, handle: str, rate: MoveRate, clock: Syst
     settings = worker_settings()
     assert settings.redis_url is not None
     random = SystemRandom()
-    scripts = Scripts(redis_lanes(make_client(settings.redis_url)), clock=clock, random=random)
-    try:
-        queues = Queues(scripts, Keys(settings.key_prefix, settings.partitions), clock, random)
-        turn = MoveTurn(queues=queues, clock=clock, source=source, handle=handle, rate=rate, others_wait=others_wait)
-        return await turn.make()
-    except StoreError as error:
-        get_logger().warning("move.interrupted", queue=source.name, task=handle, reason=str(error))
-        await clock.sleep(ERROR_PAUSE_S)
-        return True
-    finally:
-        await scripts.close()
+    url, durability, replicas = settings.redis_url, settings.durability, settings.replicas
+    async with Servers(url, clock=clock, durability=durability, replicas=replicas) as servers:
+        scripts = Scripts(servers.make_lane, clock=clock, random=random)
+        try:
+            queues = Queues(scripts, Keys(settings.key_prefix, settings.partitions), clock, random)
+            turn = MoveTurn(
+                queues=queues, clock=clock, source=source, handle=handle, rate=rate, others_wait=others_wait
+            )
+            return await turn.make()
+        except StoreError as error:
+            get_logger().warning("move.interrupted", queue=source.name, task=handle, reason=str(error))
+            await clock.sleep(ERROR_PAUSE_S)
+            return True
+        finally:
+            await scripts.close()

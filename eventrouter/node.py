@@ -18,24 +18,26 @@ from uuid import UUID
 from eventrouter import __version__
 from eventrouter.adapters import load_adapters
 from eventrouter.api.gateway import Gateway
-from eventrouter.api.lambda_.invoke import InvokeDoor
 from eventrouter.api.lambda_.notes import not_applied
-from eventrouter.api.lambda_.service import LambdaService
 from eventrouter.api.request_ids import RequestIds
+from eventrouter.api.role_door import door_of, endpoint_of
 from eventrouter.api.server import HttpServer
 from eventrouter.clock import Clock, SystemClock
-from eventrouter.data_dir import DataDir, Identity
-from eventrouter.internal import internal_routes
+from eventrouter.data_dir import DataDir
 from eventrouter.journal import Journal
 from eventrouter.logging import get_logger
 from eventrouter.metrics import Metrics
+from eventrouter.node_door import build_gateway, build_services
 from eventrouter.node_home import Home, JobFacts, MachineHome, NodeEnvironments, time_key
 from eventrouter.node_mappings import MappingPlanes
-from eventrouter.peers import Peers, is_isolated
+from eventrouter.node_place import take_place
+from eventrouter.peers import Peers
+from eventrouter.planes.away import Away
 from eventrouter.planes.claims import Claims
 from eventrouter.planes.deployments import Deployments
 from eventrouter.planes.destinations import DestinationPlane
 from eventrouter.planes.dispatch import Dispatch
+from eventrouter.planes.duties import Duties
 from eventrouter.planes.events import EventPlane
 from eventrouter.planes.function_calls import FunctionCalls
 from eventrouter.planes.function_target import FunctionTarget
@@ -44,6 +46,7 @@ from eventrouter.planes.intake import IntakeGuard
 from eventrouter.planes.log_shipper import LogShipper
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.membership import Membership
+from eventrouter.planes.nudges import Nudges
 from eventrouter.planes.observer import RunRecorder
 from eventrouter.planes.schedules import SchedulePlane
 from eventrouter.planes.sync import SyncPlane
@@ -70,6 +73,8 @@ class Node:
     runtime: NodeEnvironments
     packages: Packages
     membership: Membership
+    nudges: Nudges
+    duties: Duties
     dispatch: Dispatch
     gateway: Gateway
     sync: SyncPlane
@@ -123,8 +128,8 @@ class Node:
 
     @property
     def is_ready(self) -> bool:
-        """Say whether this node takes invocations."""
-        return self._serving and self.membership.may_take_work
+        """Say whether this node does its duties: whoever sends it requests may go on."""
+        return self._serving and self.membership.may_take_work and not self.duties.is_drained
 
     def hand_back(self) -> None:
         """Stop waiting for what runs: hand everything back at once."""
@@ -153,7 +158,7 @@ class Node:
                 machine=self._home.clock,
                 store=self.store,
                 offset_key=time_key(settings),
-                is_running=lambda: any(info.in_flight or info.pid is None for info in self.runtime.stats()),
+                is_running=lambda: self.runtime.is_busy,
             )
             await self.travel.resume()
 
@@ -167,14 +172,15 @@ class Node:
         shipper = await self._stack.enter_async_context(self._log_shipper())
         self.runtime = await self._stack.enter_async_context(
             self._home.environments(
+                clock=clock,
                 packages=self.packages,
-                node=NodeFacts(endpoint_url=lambda: self.url),
+                node=NodeFacts(endpoint_url=lambda: endpoint_of(self.url, listener, settings)),
                 observe=RunRecorder(metrics=self.metrics, logs=shipper, log=self.log),
                 inherit_fds=(data_dir.lock_fd,),
             )
         )
         self.store.functions.on_change(self._function_changed)
-        await self._join(data_dir)
+        await self._take_place(data_dir)
         moves = await self._stack.enter_async_context(
             self._home.moves(
                 JobFacts(
@@ -211,12 +217,13 @@ class Node:
                 random=self._random,
                 journal=self.journal,
                 log=self.log,
-                may_take_work=lambda: self.membership.may_take_work,
+                may_take_work=self.duties.may_poll,
             )
         )
         await self._start_mappings(sources, queues, destinations)
         deployments = await self._start_upkeep(adapters)
-        self._build_door(deployments, adapters, targets)
+        self.services = build_services(self, adapters, deployments=deployments, targets=targets, random=self._random)
+        self.gateway = build_gateway(self, adapters, request_ids=self._ids)
         await self._serve(listener)
 
     async def _open_store(self, data_dir: DataDir) -> None:
@@ -247,37 +254,20 @@ class Node:
             retention_ms=round(settings.log_retention_days * DAY_MS),
         )
 
-    async def _join(self, data_dir: DataDir) -> None:
-        """Bury this host's former self, whose environments are gone, and join as a new incarnation."""
-        identity = data_dir.identity(new_host=f"{self._random.getrandbits(48):012x}")
-        if identity.incarnation is not None and await self.store.hosts.bury(identity.incarnation, None):
-            requeued = await self.store.hosts.reap(identity.incarnation)
-            self.log.info("node.recovered", incarnation=identity.incarnation, events=requeued)
-
-        def new_incarnation() -> str:
-            incarnation = f"{identity.host}-{self._random.getrandbits(64):016x}"
-            data_dir.remember(Identity(host=identity.host, incarnation=incarnation))
-            return incarnation
-
-        self.membership = Membership(
-            hosts=self.store.hosts,
-            refresh=self.store.refresh,
-            slots=self.store.slots,
+    async def _take_place(self, data_dir: DataDir) -> None:
+        self.membership, self.nudges, self.duties = await take_place(
+            self._stack,
+            settings=self.settings,
+            data_dir=data_dir,
+            store=self.store,
             environments=self.runtime,
-            loops=self._beats,
-            clock=self._home.clock,
+            beats=self._beats,
+            machine=self._home.clock,
+            url=self.url,
+            started_at_ms=self.clock.now_ms(),
+            random=self._random,
             log=self.log,
-            info=HostInfo(url=self.url, started_at_ms=self.clock.now_ms(), version=__version__),
-            new_incarnation=new_incarnation,
-            is_isolated=is_isolated,
         )
-
-        def forget_incarnation() -> None:
-            if self.membership.has_left:  # nothing of it is left for the next start to recover
-                data_dir.remember(Identity(host=identity.host))
-
-        self._stack.callback(forget_incarnation)
-        await self._stack.enter_async_context(self.membership)
 
     async def _start_synchronous(self) -> None:
         """Start what serves callers who wait, here or on another node."""
@@ -293,7 +283,8 @@ class Node:
             metrics=self.metrics,
             journal=self.journal,
             log=self.log,
-            may_take_work=lambda: self.membership.may_take_work,
+            may_take_work=self.duties.may_run,
+            nudges=self.nudges,
         )
         self.membership.on_look(self.dispatch.see)
         await self._stack.enter_async_context(self.dispatch)
@@ -304,6 +295,7 @@ class Node:
             metrics=self.metrics,
             journal=self.journal,
             elsewhere=self.dispatch,
+            away=Away(workers=self.dispatch, clock=self.clock, runs_here=lambda: self.duties.runs),
         )
         self.store.functions.on_change(self.sync.function_changed)
 
@@ -331,7 +323,7 @@ class Node:
                 journal=self.journal,
                 log=log,
                 new_id=self._new_id,
-                may_take_work=lambda: self.membership.may_take_work,
+                may_take_work=self.duties.may_run,
                 retry_base_ms=round(self.settings.async_retry_base_delay * 1_000),
                 on_deliveries_due=destinations.wake,
                 on_dead=self.membership.declare_dead,
@@ -354,6 +346,8 @@ class Node:
                 queues=queues,
                 environments=self.runtime,
                 membership=self.membership,
+                nudges=self.nudges,
+                duties=self.duties,
                 loops=self._loops,
                 clock=self.clock,
                 metrics=self.metrics,
@@ -394,51 +388,16 @@ class Node:
                 self._loops.start(name, turn)
         return deployments
 
-    def _build_door(
-        self,
-        deployments: Deployments,
-        adapters: Sequence[Adapter],
-        targets: Mapping[str, Target],
-    ) -> None:
-        """Build the APIs, ours and the adapters'."""
-        settings, clock, store = self.settings, self.clock, self.store
-        lambda_ = LambdaService(
-            store=store,
-            packages=self.packages,
-            deployments=deployments,
-            transitions=self.mappings.transitions,
-            settings=settings,
-            clock=clock,
-            random=self._random,
-            targets=targets,
-            sources=self.sources,
-            queues=self.queues,
-        )
-        self.services = {"lambda": lambda_.api, **{api.service: api for adapter in adapters for api in adapter.apis}}
-        self.gateway = Gateway(
-            services=self.services,
-            hot_invoke=InvokeDoor(
-                functions=store.functions, sync=self.sync, events=self.events, settings=settings, clock=clock
-            ),
-            internal={
-                **internal_routes(self),
-                **{path: handler for adapter in adapters for path, handler in adapter.routes.items()},
-            },
-            settings=settings,
-            request_ids=self._ids,
-            log=self.log,
-            fallbacks=[adapter.fallback for adapter in adapters if adapter.fallback is not None],
-        )
-
     # Serving HTTP.
 
     async def _serve(self, listener: socket.socket | None) -> None:
         if listener is not None:
-            server = HttpServer(self.gateway)
+            server = HttpServer(door_of(self.gateway, self.settings))
             self._stack.push_async_callback(server.stop)
             await server.start(listener)
         if self._prepare is not None:
             await self._prepare()
+        await self.duties.begin()
         self._serving = True
 
     # Draining.
@@ -465,10 +424,11 @@ class Node:
             await finished
 
     async def _wait_finished(self) -> None:
-        await self.membership.announce_draining()
+        await self.duties.leave()
         await self.sync.wait_quiet()
         await self.dispatch.wait_quiet()
         await self.mappings.drain()
+        await self.nudges.wait_sent()
         await self.events.drain()
         await self.store.slots.drained()
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from eventrouter.clock import Clock, SystemClock
+from eventrouter.clock import Clock, SeenClock, SystemClock
 from eventrouter.errors import ConfigError, StoreError
 from eventrouter.internal import ShownEnvironments
 from eventrouter.node_jobs import build_move_tasks
@@ -26,12 +26,12 @@ from eventrouter.runtime.facts import NodeFacts
 from eventrouter.runtime.packages import Packages
 from eventrouter.runtime.pool import Runtime
 from eventrouter.settings import Settings
-from eventrouter.store import Store, make_client, redis_lanes
-from eventrouter.store.checks import judge_server, read_facts
+from eventrouter.store import Store
 from eventrouter.store.connect import MakeLane
 from eventrouter.store.embedded import EmbeddedValkey
 from eventrouter.store.keys import Keys
 from eventrouter.store.lua import SCRIPTS, Script, travelling
+from eventrouter.store.servers import Servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,11 @@ class Server:
 
 class NodeEnvironments(Environments, ShownEnvironments, Protocol):
     """Environments that can be shown."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether somebody has an environment, or is to get one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +91,13 @@ class Home(Protocol):
     def environments(
         self,
         *,
+        clock: Clock,
         packages: Packages,
         node: NodeFacts,
         observe: Callable[[Invocation, Run], None],
         inherit_fds: tuple[int, ...],
     ) -> AbstractAsyncContextManager[NodeEnvironments]:
-        """Return what runs functions, to be entered."""
+        """Return what runs functions, to be entered. `clock` is the time that users see."""
         ...
 
     def moves(self, facts: JobFacts) -> AbstractAsyncContextManager[MoveTasks]:
@@ -121,28 +127,44 @@ class MachineHome:
 
     async def open_server(self, stack: AsyncExitStack, path: Path, log: FilteringBoundLogger) -> Server:
         settings = self._settings
-        url = settings.redis_url
-        if url is None:
-            valkey = await stack.enter_async_context(EmbeddedValkey(path / "valkey", settings.durability))
-            url = valkey.url
-        client = make_client(url)
+        url = settings.redis_url or await self._start_server(stack, path)
+        servers = Servers(
+            url,
+            clock=self._machine,
+            durability=settings.durability,
+            replicas=settings.replicas,
+            scripts=self.scripts,
+        )
+        await stack.enter_async_context(servers)
         try:
-            facts = await read_facts(client)
+            survey = await servers.survey()
         except StoreError as error:
-            await client.aclose()
             raise ConfigError(
                 f"redis_url: Redis cannot be used: {error}. "
                 "Fix: start the server, or name another with --redis-url or EVENTROUTER_REDIS_URL"
             ) from error
-        findings = judge_server(facts, settings.durability)
-        for finding in findings:
+        for finding in survey.findings:
             if not finding.fatal:
                 log.warning("server.advised", what=finding.what, why=finding.why, fix=finding.fix)
-        if fatal := [finding for finding in findings if finding.fatal]:
-            await client.aclose()
+        if fatal := [finding for finding in survey.findings if finding.fatal]:
             raise ConfigError("; ".join(f"{f.what}: {f.why}. Fix: {f.fix}" for f in fatal))
-        name = f"{'embedded ' if settings.redis_url is None else ''}{facts.name}"
-        return Server(make_lane=redis_lanes(client), url=url, name=name, knows_memory=bool(facts.info))
+        if settings.clock == "virtual" and servers.is_cluster:
+            raise ConfigError(
+                "clock is virtual: a cluster's time cannot travel. Fix: use a server of its own for tests"
+            )
+        name = f"{'embedded ' if settings.redis_url is None else ''}{survey.name}"
+        return Server(make_lane=servers.make_lane, url=url, name=name, knows_memory=survey.knows_memory)
+
+    async def _start_server(self, stack: AsyncExitStack, path: Path) -> str:
+        """Start the embedded server; return its URL."""
+        durability = self._settings.durability
+        if durability == "replicated" or durability == "replicated-strict":  # noqa: PLR1714  # narrows the type
+            raise ConfigError(
+                f"durability is {durability}: the embedded Valkey has no replicas. "
+                "Fix: set redis_url to servers of yours, or durability to strict"
+            )
+        valkey = await stack.enter_async_context(EmbeddedValkey(path / "valkey", durability))
+        return valkey.url
 
     def listen(self) -> tuple[socket.socket | None, str]:
         settings = self._settings
@@ -164,6 +186,7 @@ class MachineHome:
     def environments(
         self,
         *,
+        clock: Clock,
         packages: Packages,
         node: NodeFacts,
         observe: Callable[[Invocation, Run], None],
@@ -171,7 +194,7 @@ class MachineHome:
     ) -> AbstractAsyncContextManager[NodeEnvironments]:
         return Runtime(
             settings=self._settings,
-            clock=self._machine,
+            clock=SeenClock(clock, self._machine),
             packages=packages,
             node=node,
             observe=observe,

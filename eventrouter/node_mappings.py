@@ -13,10 +13,12 @@ from structlog.typing import FilteringBoundLogger
 from eventrouter.clock import Clock
 from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
+from eventrouter.planes.duties import Duties
 from eventrouter.planes.loops import Loops
 from eventrouter.planes.mapping_results import MappingResults
 from eventrouter.planes.mappings import MappingTransitions
 from eventrouter.planes.membership import Membership
+from eventrouter.planes.nudges import Nudges
 from eventrouter.planes.queue_parts import QueueParts
 from eventrouter.planes.queues import QueuePlane
 from eventrouter.planes.shard_parts import WorkerParts
@@ -41,6 +43,8 @@ class MappingPlanes:
         queues: Mapping[str, QueueSource],
         environments: Environments,
         membership: Membership,
+        nudges: Nudges,
+        duties: Duties,
         loops: Loops,
         clock: Clock,
         metrics: Metrics,
@@ -51,6 +55,8 @@ class MappingPlanes:
     ) -> None:
         self._store = store
         self._membership = membership
+        self._nudges = nudges
+        self._duties = duties
         self._loops = loops
         self._is_stopping = False
         self._stack = contextlib.AsyncExitStack()
@@ -75,6 +81,11 @@ class MappingPlanes:
 
         store.queues.moves.on_sent(note_move)
 
+        def released(uuid: str, unit: str) -> None:
+            mapping = store.mappings.catalogue.get(uuid)
+            if mapping is not None and mapping.runs:  # or nobody waits for it
+                nudges.say_free(f"{uuid}/{unit}")
+
         # A batch runs where its messages are held: when this node is buried, nothing of it may run elsewhere.
         sync = SyncPlane(
             incarnation=incarnation,
@@ -82,12 +93,13 @@ class MappingPlanes:
             environments=environments,
             metrics=metrics,
             journal=journal,
-            may_begin=lambda: may_take_work() and not self._is_stopping,
+            may_begin=lambda: duties.may_poll() and not self._is_stopping,
         )
         store.functions.on_change(sync.function_changed)
         self._streams = StreamPlane(
             mappings=store.mappings,
             loops=loops,
+            polls=lambda: duties.polls,
             parts=WorkerParts(
                 incarnation=incarnation,
                 sources=sources,
@@ -105,11 +117,13 @@ class MappingPlanes:
                 may_take_work=may_take_work,
                 max_backoff_ms=round(settings.mapping_max_backoff_s * 1_000),
                 on_deliveries_due=on_deliveries_due,
+                on_released=released,
             ),
         )
         self._queues = QueuePlane(
             mappings=store.mappings,
             loops=loops,
+            polls=lambda: duties.polls,
             parts=QueueParts(
                 incarnation=incarnation,
                 sources=queues,
@@ -133,14 +147,27 @@ class MappingPlanes:
         await enter(self.transitions)
         self._membership.on_look(self._streams.see)
         self._membership.on_look(self._queues.see)
+        self._nudges.on_units(self._streams.freed)
         self._loops.start("streams-watch", self._store.streams.watch.turn)
         await enter(self._streams)
         await enter(self._queues)
+        self._duties.on_change(self._streams.share_soon)
+        self._duties.on_change(self._queues.share)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self.stop_taking()
         await self._stack.aclose()
+
+    @property
+    def shards(self) -> int:
+        """Return how many shards are this node's."""
+        return self._streams.held
+
+    @property
+    def pollers(self) -> int:
+        """Return how many pollers of queues there are here."""
+        return self._queues.pollers
 
     def stop_taking(self) -> None:
         """Begin no further batch; those under way come to their end."""

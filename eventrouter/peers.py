@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import msgspec
 
@@ -20,6 +20,10 @@ PACKAGES_PATH = "/_eventrouter/packages/"
 HEALTH_PATH = "/_eventrouter/health"
 HISTORY_PATH = "/_eventrouter/history"
 HISTORY_BYTES = 16_777_216
+NODES_PATH = "/_eventrouter/nodes"
+ANSWER_BYTES = 65_536
+TELL_TIMEOUT_S = 5.0
+"""How long a node may take to do what it is told: to change what the others know of it, at most."""
 
 
 class _Health(msgspec.Struct):
@@ -58,6 +62,19 @@ class Peers:
         return told, silent
 
 
+async def ask_nodes(urls: Mapping[str, str], path: str) -> dict[str, bytes | None]:
+    """Return what each of some nodes, given with its URL, answers at `path`; None where it does not."""
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(_ask, url + path, ASK_TIMEOUT_S, ANSWER_BYTES) for url in urls.values())
+    )
+    return dict(zip(urls, answers, strict=True))
+
+
+async def tell_node(url: str, body: bytes) -> tuple[int, bytes]:
+    """Send `body` to a node; return the status and body of its answer, 0 if there is none."""
+    return await asyncio.to_thread(_tell, url, body)
+
+
 async def is_isolated(others: Mapping[str, HostInfo]) -> bool:
     """Say whether this node alone has lost Redis. `others` are the other nodes by incarnation.
 
@@ -77,6 +94,19 @@ def _is_stale(node: str, answer: bytes | None) -> bool:
     except msgspec.DecodeError:
         return False
     return health.incarnation == node and health.beat_age_s > STALE_BEAT_S
+
+
+def _tell(url: str, body: bytes) -> tuple[int, bytes]:
+    if not url.startswith(("http://", "https://")):
+        return 0, b""
+    try:
+        with urllib.request.urlopen(url, body, timeout=TELL_TIMEOUT_S) as answer:  # noqa: S310 - checked above
+            return answer.status, answer.read(ANSWER_BYTES)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read(ANSWER_BYTES)
+    except (URLError, OSError, ValueError):
+        return 0, b""
 
 
 def _ask(url: str, timeout_s: float, limit_bytes: int, body: bytes | None = None) -> bytes | None:

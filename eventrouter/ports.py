@@ -53,6 +53,11 @@ class Lease(Protocol):
 class Environments(Protocol):
     """Where planes get environments from: the node's runtime, or handlers run in process in tests."""
 
+    @property
+    def cpus(self) -> int:
+        """Return how many cores the environments share: no more short runs than these go on at once."""
+        ...
+
     def try_lease(self, function: Function) -> Lease | None:
         """Take an idle environment of the function's version and generation, if there is one."""
         ...

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from eventrouter.emulator_variables import read_emulator_variables
 from eventrouter.errors import ConfigError
+from eventrouter.redis_url import read_redis_url
 
 ENV_PREFIX = "EVENTROUTER_"
 TEST_PREFIX = "EVENTROUTER_TEST_"
@@ -30,9 +31,18 @@ PROJECT_TABLES = ("functions", "mappings", "queues", "streams", "schedules", "ro
 FLAGS = {"grace_s": "--grace"}
 """Flags that are not called as their setting."""
 
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+class Role(enum.StrEnum):
+    """One of the things that nodes do."""
+
+    API = "api"
+    WORKER = "worker"
+    POLLER = "poller"
+
+
+_PERSISTING = {"strict", "replicated", "replicated-strict"}
 _PASSWORD = re.compile(r"(?P<before>://[^:/@?#]*:)\S*@")  # greedy: a password may hold an unescaped @ or /
-_PASSWORD_PARAMETER = re.compile(r"(?P<before>[?&]password=)[^&#]*")
+_PASSWORD_PARAMETER = re.compile(r"(?P<before>[?&](?:sentinel_)?password=)[^&#]*")
 
 
 def _lowered(value: object) -> object:
@@ -40,9 +50,17 @@ def _lowered(value: object) -> object:
 
 
 def _redis_url(value: str | None) -> str | None:
-    if value is not None and not value.startswith(_REDIS_SCHEMES):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if value is not None:
+        read_redis_url(value)
     return value
+
+
+def _roles(value: str) -> str:
+    """Return the names of roles in one order, each once."""
+    given = {name.strip().lower() for name in value.split(",")} - {""}
+    if not given or not given <= set(Role):
+        raise ValueError(f"must name at least one of {', '.join(Role)}, separated by commas")
+    return ",".join(role for role in Role if role in given)
 
 
 def _http_url(value: str | None) -> str | None:
@@ -69,14 +87,18 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path(".eventrouter"), description="Where packages, environments and `dev`'s Valkey live.")
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = Field(
-        None, description="redis://, rediss:// or unix:// URL; none: the embedded Valkey."
+        None, description="URL of a server, of sentinels or of a cluster; none: the embedded Valkey."
     )
     key_prefix: str = Field("er", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="Prefix of every key in Redis.")
     partitions: int = Field(16, ge=1, le=256, description="Partitions of the async queue; fixed at install.")
-    durability: Annotated[Literal["memory", "standard", "strict"], Lowered] = Field(
+    durability: Annotated[Literal["memory", "standard", "strict", "replicated", "replicated-strict"], Lowered] = Field(
         "standard", description="What a 202 promises."
     )
+    replicas: int = Field(1, ge=1, le=16, description="Replicas that must have an event, if durability is replicated.")
     grace_s: Seconds = Field(30.0, ge=0, description="How long a draining node waits for running invocations.")
+    roles: Annotated[str, AfterValidator(_roles)] = Field(
+        "api,worker,poller", description="What this node does: api, worker, poller, separated by commas."
+    )
     region: str = Field(
         "us-east-1", pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$", description="Region of requests whose signature names none."
     )
@@ -120,6 +142,10 @@ class Settings(BaseSettings):
         "system", description="virtual: the node's time can be advanced, by tests in any language."
     )
     dev: bool = Field(False, description="Development mode: reset is allowed, code is reloaded on change.")
+
+    def has_role(self, role: Role) -> bool:
+        """Say whether the node has a role."""
+        return role in self.roles.split(",")
 
     @classmethod
     def settings_customise_sources(
@@ -171,8 +197,8 @@ def load_settings(flags: Mapping[str, Any], *, cwd: Path, environ: Mapping[str, 
     given = _read_files(cwd)
     emulator, warnings = read_emulator_variables(environ)
     for variable, field, value in emulator:
-        if variable == "PERSISTENCE" and value == "standard" and given.get("durability", ("",))[0] == "strict":
-            continue  # strict persists already
+        if variable == "PERSISTENCE" and value == "standard" and given.get("durability", ("",))[0] in _PERSISTING:
+            continue  # it persists already
         given[field] = (value, Origin(layer=Layer.ENVIRONMENT, where=variable))
     given.update(_read_environment(environ))
     for field, value in flags.items():

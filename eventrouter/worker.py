@@ -17,7 +17,7 @@ from eventrouter.settings import ENV_PREFIX, Settings
 IDLE_S = 120
 """How long a worker waits for another job before it ends."""
 
-_FIELDS = ("redis_url", "key_prefix", "partitions", "log_level", "log_format")
+_FIELDS = ("redis_url", "durability", "replicas", "key_prefix", "partitions", "log_level", "log_format")
 _PR_SET_PDEATHSIG = 1
 
 

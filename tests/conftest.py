@@ -11,6 +11,8 @@ import pytest
 from eventrouter.logging import configure_logging
 from eventrouter.settings import Settings
 
+pytest_plugins = ["pytester"]
+
 _FOREIGN = ("AWS_", "EVENTROUTER_", "LAMBDA_")
 _FOREIGN_NAMES = ("DEBUG", "EDGE_PORT", "GATEWAY_LISTEN", "LS_LOG", "PERSISTENCE")
 _AWS = {

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from eventrouter.emulator_variables import read_emulator_variables
 from eventrouter.errors import ConfigError
-from eventrouter.settings import PROJECT_TABLES, Layer, Settings, load_settings, masked, nearest
+from eventrouter.settings import PROJECT_TABLES, Layer, Role, Settings, load_settings, masked, nearest
 
 pytestmark = pytest.mark.unit
 
@@ -229,3 +229,20 @@ def test_a_setting_with_one_letter_missing_is_found_again(field, data):
 
     if typo not in Settings.model_fields:
         assert nearest(typo, Settings.model_fields) == field
+
+
+@pytest.mark.parametrize(
+    ("given", "roles"),
+    [("worker", "worker"), (" Poller , api,poller", "api,poller"), ("api,worker,poller,", "api,worker,poller")],
+)
+def test_roles_are_named_in_any_order_and_case(tmp_path, given, roles):
+    settings, _ = load_settings({}, cwd=tmp_path, environ={"EVENTROUTER_ROLES": given})
+
+    assert settings.roles == roles
+    assert [settings.has_role(role) for role in Role] == [role in roles.split(",") for role in Role]
+
+
+@pytest.mark.parametrize("given", [",", "api,wroker", "all"])
+def test_a_role_that_is_none_is_refused_with_the_roles_there_are(tmp_path, given):
+    with pytest.raises(ConfigError, match="api, worker, poller"):
+        load_settings({}, cwd=tmp_path, environ={"EVENTROUTER_ROLES": given})

@@ -15,6 +15,8 @@ from eventrouter.api.http import HEADER_NAMES, Receive, Scope, Send
 
 HEAD_LIMIT_BYTES = 65_536
 HEAD_TIMEOUT_S = 30.0
+STALL_TIMEOUT_S = 60.0
+"""The longest that a body may stand still on its way in, or an answer on its way out."""
 KEEP_ALIVE_S = 75
 BACKLOG = 2_048
 
@@ -27,14 +29,26 @@ _TOO_LARGE = (
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. A request's line and headers are bounded in size, and in the time they may take to come.
 
+    Bodies and answers may take long, but not stand still: who stops sending or reading, and stays, is cut off.
     Names of headers are kept as the client wrote them too, in an extension of the scope.
     """
 
     _head_bytes = 0
     _in_body = False
     _completed = False
+    _moved_at = 0.0
+    _unread = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _body_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
     _names: list[bytes]
+    _earlier: list[Any]
+    """Requests of a pipeline that were not answered when the next one came; uvicorn forgets them."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._earlier = []
+        self._await_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -48,7 +62,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_timer()
+        for timer in (self._head_timer, self._body_timer, self._answer_timer):
+            if timer is not None:
+                timer.cancel()
+        for cycle in self._earlier:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,20 +75,30 @@ class BoundedProtocol(HttpToolsProtocol):
             return  # already refused, and closing
         self._completed = False
         super().data_received(data)
-        if self._in_body or self._completed or self.transport.is_closing():
+        if self._completed or self.transport.is_closing():
+            return
+        if self._in_body:
+            self._moved_at = self.loop.time()
+            if self._body_timer is None:
+                self._body_timer = self.loop.call_later(STALL_TIMEOUT_S, self._look_at_body)
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_LIMIT_BYTES:
             self.transport.write(_TOO_LARGE)
             self.transport.close()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+        else:
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         self._in_body = True
         self._head_bytes = 0
-        self._end_timer()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        earlier: Any = self.cycle  # None before the first request, whatever uvicorn's types say
         super().on_headers_complete()
+        if earlier is not None and not earlier.response_complete:
+            self._earlier = [cycle for cycle in (*self._earlier, earlier) if not cycle.response_complete]
 
     def on_message_complete(self) -> None:
         self._in_body = False
@@ -84,10 +113,40 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.write(b"0\r\n\r\n")
             self.transport.close()
 
-    def _end_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._answer_timer = self.loop.call_later(STALL_TIMEOUT_S, self._look_at_answer)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _look_at_body(self) -> None:
+        """Cut off a caller whose body does not come. That it is not read, since others come first, is not its fault."""
+        self._body_timer = None
+        if not self._in_body:
+            return
+        still_s = 0.0 if self.flow.read_paused else self.loop.time() - self._moved_at
+        if still_s >= STALL_TIMEOUT_S:
+            self.transport.close()
+        else:
+            self._body_timer = self.loop.call_later(STALL_TIMEOUT_S - still_s, self._look_at_body)
+
+    def _look_at_answer(self) -> None:
+        """Cut off a caller who has read nothing of its answer since the last look."""
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._answer_timer = self.loop.call_later(STALL_TIMEOUT_S, self._look_at_answer)
 
 
 class HttpServer:

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "logs": "eventrouter.cli.logs:logs",
     "explain": "eventrouter.cli.explain:explain",
     "clock": "eventrouter.cli.clock:clock",
+    "nodes": "eventrouter.cli.nodes:nodes",
     "functions": "eventrouter.cli.functions:functions",
     "mappings": "eventrouter.cli.mappings:mappings",
     "streams": "eventrouter.cli.streams:streams",

@@ -96,24 +96,24 @@ def _server(settings: Settings) -> Iterator[Check]:
 
 
 async def _own_server(settings: Settings, url: str) -> list[Check]:
+    from eventrouter.clock import SystemClock
     from eventrouter.settings import masked
-    from eventrouter.store.checks import check_server
-    from eventrouter.store.connect import make_client
+    from eventrouter.store.servers import Servers
 
-    client = make_client(url)
     try:
-        findings = await check_server(client, settings.durability)
+        async with Servers(
+            url, clock=SystemClock(), durability=settings.durability, replicas=settings.replicas
+        ) as servers:
+            findings = (await servers.survey()).findings
     except (EventRouterError, OSError) as error:
         return [
             Check(
                 name="server",
                 state=State.FAILED,
                 found=f"{masked(url)} does not answer: {error}",
-                fix="start it, or correct redis_url (host, port, password, TLS)",
+                fix="start it, or correct redis_url (hosts, ports, password, TLS)",
             )
         ]
-    finally:
-        await client.aclose()
     if not findings:
         return [Check(name="server", state=State.OK, found=f"{masked(url)} is set up for {settings.durability}")]
     return [

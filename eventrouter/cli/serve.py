@@ -12,12 +12,14 @@ from eventrouter.cli.options import clock_option, json_option, parameter_option,
 @click.command()
 @click.argument("project", required=False)
 @parameter_option
-@click.option("--redis-url", default=None, help="redis://, rediss:// or unix:// URL. [EVENTROUTER_REDIS_URL]")
+@click.option(
+    "--redis-url", default=None, help="URL of a server, of sentinels or of a cluster. [EVENTROUTER_REDIS_URL]"
+)
 @click.option("--port", type=int, default=None, help="Port of the API. [default: 4566]")
 @click.option("--host", default=None, help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--advertise-url", default=None, help="URL under which other nodes and functions reach this node.")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Where code packages are kept.")
-@click.option("--durability", default=None, help="memory, standard or strict: what a 202 promises.")
+@click.option("--durability", default=None, help="memory, standard, strict or replicated: what a 202 promises.")
 @click.option("--grace", "grace_s", type=float, default=None, help="Seconds to drain after a signal. [default: 30]")
 @clock_option
 @click.option("--log-level", default=None, help="debug, info, warning or error. [default: info]")

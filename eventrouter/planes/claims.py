@@ -59,10 +59,13 @@ class Claims:
         """Have `listener` called with the partition in which a settlement has left records to deliver."""
         self._records_listeners.append(listener)
 
-    async def claim(self, partition: int, key: str, limit: int) -> list[Claim]:
-        """Claim up to `limit` due events of one function. Raises NodeDead or Unavailable."""
+    async def claim(self, partition: int, key: str, limit: int, *, has_slot: bool = False) -> list[Claim]:
+        """Claim up to `limit` due events of one function; without a slot not while it is held.
+
+        Raises NodeDead or Unavailable.
+        """
         place = _Place(self._incarnation(), partition)
-        claims = await self._events.claim(place.incarnation, partition, key, limit)
+        claims = await self._events.claim(place.incarnation, partition, key, limit, has_slot=has_slot)
         held = (place, self._clock.monotonic())
         for claim in claims:
             self._held[claim.id] = held

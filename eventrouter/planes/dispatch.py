@@ -21,6 +21,7 @@ from eventrouter.errors import RuntimeFault, StoreError
 from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
 from eventrouter.planes.loops import Loops
+from eventrouter.planes.nudges import Nudges
 from eventrouter.planes.run_notes import note_end
 from eventrouter.planes.run_wire import decode_run, encode_run
 from eventrouter.ports import Environments
@@ -29,6 +30,7 @@ from eventrouter.rules.function import Function
 from eventrouter.rules.invocation import Invocation
 from eventrouter.rules.names import FunctionName, FunctionReference
 from eventrouter.rules.outcome import Run
+from eventrouter.settings import Role
 from eventrouter.store import Decision, Functions, HostInfo, Inbox, Offer, Reply
 
 OFFER_S = 2.0
@@ -75,8 +77,13 @@ class Dispatch:
         journal: Journal,
         log: FilteringBoundLogger,
         may_take_work: Callable[[], bool],
+        nudges: Nudges,
     ) -> None:
-        """`version` is this node's release: only nodes of the same one are asked, so both ends speak alike."""
+        """`version` is this node's release: only nodes of the same one are asked, so both ends speak alike.
+
+        What in the inbox is no call's matter is given to `nudges`.
+        """
+        self._nudges = nudges
         self._incarnation = incarnation
         self._version = version
         self._inbox = inbox
@@ -110,7 +117,7 @@ class Dispatch:
     def see(self, living: Mapping[str, HostInfo]) -> None:
         """Take note of the other nodes that live: nobody else's answers will come."""
         self._living = frozenset(living)
-        fit = (inc for inc, info in living.items() if info.version == self._version and not info.is_draining)
+        fit = (inc for inc, info in living.items() if info.version == self._version and info.takes(Role.WORKER))
         self._peers = tuple(sorted(fit))
         self._full_until = {inc: until for inc, until in self._full_until.items() if inc in living}
         if self._waiting:
@@ -133,8 +140,14 @@ class Dispatch:
         """Say whether there is a node that can be asked now."""
         return bool(self._targets())
 
-    async def invoke(self, function: Function, invocation: Invocation) -> Run | None:
+    def has_workers(self) -> bool:
+        """Say whether there is a node that runs functions, though it may be full at the moment."""
+        return bool(self._peers)
+
+    async def invoke(self, function: Function, invocation: Invocation, *, number: int = 0) -> Run | None:
         """Run `invocation` on another node; None: it has not begun anywhere and never will.
+
+        `number` counts the tries of one call: a node that refused it may then be asked again.
 
         Raises RuntimeFault if it may have begun and its end will not be known.
         """
@@ -142,7 +155,7 @@ class Dispatch:
             return None  # a folder of this machine
         targets = self._targets()
         for target in self._random.sample(targets, min(OFFERS, len(targets))):
-            reply = await self._ask(target, function, invocation)
+            reply = await self._ask(target, function, invocation, number)
             if reply is None or reply.kind == "busy":
                 self._full_until[target] = self._clock.monotonic() + FULL_S
                 continue
@@ -156,9 +169,9 @@ class Dispatch:
         now = self._clock.monotonic()
         return [inc for inc in self._peers if self._full_until.get(inc, 0.0) <= now]
 
-    async def _ask(self, target: str, function: Function, invocation: Invocation) -> Reply | None:
+    async def _ask(self, target: str, function: Function, invocation: Invocation, number: int) -> Reply | None:
         """Offer to `target`; return its answer, or None if the offer was taken back. Raises RuntimeFault."""
-        request_id = invocation.request_id
+        request_id = f"{invocation.request_id}~{number}" if number else invocation.request_id
         sender = self._incarnation()
         offer = Offer(
             request_id=request_id,
@@ -169,6 +182,7 @@ class Dispatch:
             qualifier=invocation.reference.qualifier,
             trace=invocation.trace,
             client_context=invocation.client_context,
+            call_id=invocation.request_id if number else None,
         )
         answer: asyncio.Future[Reply | RuntimeFault] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = _Waiting(sender, target, answer)
@@ -223,7 +237,7 @@ class Dispatch:
         for item in await self._inbox.read(mine):
             if isinstance(item, Offer):
                 self._spawn(self._serve(mine, item))
-            else:
+            elif not self._nudges.hear(item):
                 waiting = self._waiting.get(item.request_id)
                 if waiting is not None and waiting.target == item.sender and not waiting.answer.done():
                     waiting.answer.set_result(item)
@@ -258,6 +272,7 @@ class Dispatch:
 
     async def _run(self, offer: Offer) -> tuple[str, bytes]:
         """Run it if there is room: how that went, and the answer's body."""
+        call_id = offer.call_id or offer.request_id
         function = await self._function(offer)
         if self._is_draining or not self._may_take_work() or function is None:
             return "busy", b""
@@ -273,14 +288,14 @@ class Dispatch:
         answered: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
 
         def done(run: Run) -> None:
-            note_end(self._journal, offer.request_id, run)
+            note_end(self._journal, call_id, run)
             lease.release()
             concurrent.dec()
             if not answered.done():
                 answered.set_result(run)
 
         invocation = Invocation(
-            request_id=offer.request_id,
+            request_id=call_id,
             reference=FunctionReference(function=function.name, qualifier=offer.qualifier),
             payload=offer.payload,
             trace=offer.trace,
@@ -288,7 +303,7 @@ class Dispatch:
         )
         concurrent.inc()
         facts = {"function": function.name.name, "version": function.version, "for_node": offer.sender}
-        self._journal.note(offer.request_id, Rule.INVOKED, facts)
+        self._journal.note(call_id, Rule.INVOKED, facts)
         lease.submit(invocation, done)
         return "ran", encode_run(await answered)
 

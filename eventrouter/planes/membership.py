@@ -7,6 +7,7 @@ everyone and nothing is killed.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
@@ -61,6 +62,8 @@ class Membership:
         self._killed = False
         self._rejoining = False
         self._looks = 0
+        self._looking = asyncio.Lock()
+        self._extra_look: asyncio.Task[None] | None = None
         self.incarnation = new_incarnation()
         self.has_left = False
 
@@ -74,6 +77,9 @@ class Membership:
     async def __aexit__(self, *exc: object) -> None:
         for name in ("membership-beat", "membership-watch", "membership-fence"):
             await self._loops.stop(name)
+        if self._extra_look is not None:
+            self._extra_look.cancel()
+            await asyncio.gather(self._extra_look, return_exceptions=True)
         try:
             await self._hosts.leave(self.incarnation)
             self.has_left = True
@@ -106,13 +112,53 @@ class Membership:
         self._on_look.append(listener)
         listener(self._others)
 
+    async def announce(self, *, is_draining: bool) -> None:
+        """Tell the others whether this node takes anything new: what it would share with them is theirs if not.
+
+        Raises StoreError, NodeDead: then the others may not know.
+        """
+        info = dataclasses.replace(self._info, is_draining=is_draining)
+        await self._hosts.join(self.incarnation, info)
+        self._info = info
+
     async def announce_draining(self) -> None:
-        """Tell the others that this node takes nothing new: what it would share with them is theirs."""
-        self._info = dataclasses.replace(self._info, is_draining=True)
+        """Tell the others, if they can be told, that this node ends."""
         try:
-            await self._hosts.join(self.incarnation, self._info)
+            await self.announce(is_draining=True)
         except StoreError as error:
             self._log.warning("node.draining_unannounced", incarnation=self.incarnation, reason=str(error))
+
+    def silence_s(self) -> dict[str, float]:
+        """Return for how long each of the others' counters has been seen to stand still."""
+        now = self._clock.monotonic()
+        return {node: now - sighting.since for node, sighting in self._sightings.items()}
+
+    def counter_of(self, node: str) -> int | None:
+        """Return where another node's counter was seen last; None if it has not been seen."""
+        sighting = self._sightings.get(node)
+        return None if sighting is None else sighting.counter
+
+    async def look(self) -> None:
+        """Look at the others' beats now, besides once a second. Raises Unavailable."""
+        async with self._looking:
+            await self._look()
+
+    def look_soon(self) -> None:
+        """Look at the others' beats without being waited for."""
+        if self._extra_look is None:
+            self._extra_look = asyncio.create_task(self._look_quietly(), name="membership-look")
+
+    async def bury(self, node: str, counter: int | None) -> int:
+        """Declare another node dead and hand on what it holds; return how many events became due, -1 if it beats.
+
+        `counter` is the one that it has stood still at; None: whatever it shows. Raises Unavailable.
+        """
+        if not await self._hosts.bury(node, counter):
+            return -1
+        self._log.warning("node.buried", incarnation=node, by="operator")
+        requeued = await self._hosts.reap(node)
+        await self.look()
+        return requeued
 
     # Beating.
 
@@ -169,7 +215,7 @@ class Membership:
     async def _watch(self) -> float:
         self._looks += 1
         try:
-            await self._look()
+            await self.look()
         except StoreError:
             self._sightings = {}  # what was not seen was not silent
             raise
@@ -179,6 +225,14 @@ class Membership:
             await self._reap(await self._hosts.audit())
             await self._audit_slots()
         return BEAT_EVERY_S
+
+    async def _look_quietly(self) -> None:
+        try:
+            await self.look()
+        except StoreError as error:  # the next look of the loop tells of it
+            self._log.debug("node.not_looked", reason=str(error))
+        finally:
+            self._extra_look = None
 
     async def _look(self) -> None:
         beats = await self._hosts.beats()
@@ -204,5 +258,7 @@ class Membership:
             self._log.warning("node.reaped", incarnation=incarnation, events=requeued)
 
     async def _audit_slots(self) -> None:
+        if strays := await self._slots.drop_strays(self.incarnation):
+            self._log.warning("slots.strays_dropped", incarnation=self.incarnation, slots=strays)
         for function, (counted, held) in (await self._slots.audit()).items():
             self._log.error("slots.repaired", function=function, counted=counted, held=held)

@@ -7,7 +7,7 @@ mapping runs at once is shared out, evenly, over the nodes that live. Source: la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from eventrouter.planes.loops import Loops
@@ -15,6 +15,7 @@ from eventrouter.planes.queue_parts import QueueParts
 from eventrouter.planes.queue_worker import QueueWorker
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.rules.pollers import Scaling, share_of
+from eventrouter.settings import Role
 from eventrouter.store import HostInfo, Mappings
 
 LOOK_EVERY_S = 1.0
@@ -24,7 +25,11 @@ LOOP = "queues-share"
 class QueuePlane:
     """Long-lived: `async with plane:`; leaving it ends every poller."""
 
-    def __init__(self, *, mappings: Mappings, loops: Loops, parts: QueueParts) -> None:
+    def __init__(
+        self, *, mappings: Mappings, loops: Loops, parts: QueueParts, polls: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`polls` says whether this node has a share at all."""
+        self._polls = polls
         self._mappings = mappings
         self._loops = loops
         self._parts = parts
@@ -41,11 +46,11 @@ class QueuePlane:
         await self.drain()
 
     def see(self, living: Mapping[str, HostInfo]) -> None:
-        """Take note of the other nodes that live and stay: the shares follow."""
-        staying = frozenset(node for node, info in living.items() if not info.is_draining)
-        before, self._others = self._others, staying
+        """Take note of the other nodes that have a share: this node's follows."""
+        sharing = frozenset(node for node, info in living.items() if info.takes(Role.POLLER))
+        before, self._others = self._others, sharing
         if before != self._others:
-            self._share()
+            self.share()
 
     def stop_receiving(self) -> None:
         """Receive nothing more; batches that run come to their end."""
@@ -71,13 +76,18 @@ class QueuePlane:
             else:
                 worker.retire()
         elif mapping is not None and mapping.runs and mapping.is_queue:
-            asyncio.get_running_loop().call_soon(self._share)
+            asyncio.get_running_loop().call_soon(self.share)
 
     async def _turn(self) -> float:
-        self._share()
+        self.share()
         return LOOK_EVERY_S
 
-    def _share(self) -> None:
+    @property
+    def pollers(self) -> int:
+        """Return how many pollers look for messages, or work some off, here."""
+        return sum(worker.pollers for worker in self._workers.values())
+
+    def share(self) -> None:
         """Start, fit and end workers, so that each mapping has this node's share."""
         parts = self._parts
         if parts.is_draining or not parts.may_take_work():
@@ -87,7 +97,8 @@ class QueuePlane:
         for mapping in self._mappings.catalogue.all():
             if not (mapping.is_queue and mapping.runs) or mapping.service not in parts.sources:
                 continue
-            share = share_of(Scaling.of(mapping).limit, mapping.uuid, incarnation, nodes)
+            limit = Scaling.of(mapping).limit if self._polls() else 0
+            share = share_of(limit, mapping.uuid, incarnation, nodes)
             worker = self._workers.get(mapping.uuid)
             if worker is None:
                 if share:

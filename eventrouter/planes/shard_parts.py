@@ -23,7 +23,7 @@ READ_BYTES = 4_194_304
 
 @dataclass(slots=True, kw_only=True)
 class WorkerParts:
-    """What every worker of a node is given."""
+    """What every worker of a node is given. `on_released` is told of each unit, by mapping, that is free again."""
 
     incarnation: Callable[[], str]
     sources: Mapping[str, StreamSource]
@@ -41,6 +41,7 @@ class WorkerParts:
     may_take_work: Callable[[], bool]
     max_backoff_ms: int
     on_deliveries_due: Callable[[int], None]
+    on_released: Callable[[str, str], None] = lambda uuid, unit: None
     buffered_bytes: int = 0
     is_draining: bool = False
 

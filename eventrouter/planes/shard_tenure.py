@@ -7,9 +7,10 @@ take what it leaves as soon as it is gone. Source: redis-design §7.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from eventrouter.clock import Pause
+from eventrouter.clock import Pause, first_of
 from eventrouter.errors import NodeDead, StoreError, Unavailable
 from eventrouter.ports import SourceShard
 from eventrouter.store import Held, LaneChange, LaneLost, StoredLane, Taken
@@ -29,25 +30,34 @@ class ShardTenure:
         self._shard = shard
         self._incarnation = incarnation
         self._epoch = 0
+        self._freed = asyncio.Event()
 
     @property
     def is_held(self) -> bool:
         """Say whether the shard was taken, and neither released nor lost, as far as is known here."""
         return self._epoch > 0
 
-    async def take(self) -> StoredLane | None:
-        """Become the owner; None while another living node is. Raises LaneLost, Unavailable."""
-        taken = await self._take("")
-        if isinstance(taken, Held):
-            if taken.owner in await self._parts.hosts.list():
-                await self._parts.clock.pause(Pause(AGAIN_S))
-                return None
-            taken = await self._take(taken.owner)
-            if isinstance(taken, Held):
-                return None
-            self._parts.log.info("shard.taken_over", mapping=self._uuid, shard=self._shard.id)
-        self._epoch = taken.epoch
-        return taken.lane
+    async def take(self, retired: asyncio.Event) -> StoredLane | None:
+        """Become the owner as soon as no living node is; None if `retired` comes first. Raises LaneLost, Unavailable.
+
+        That it is free now may be said by `freed`; once a second it is found out.
+        """
+        while not retired.is_set():
+            self._freed.clear()
+            taken = await self._take("")
+            if isinstance(taken, Held) and taken.owner not in await self._parts.hosts.list():
+                taken = await self._take(taken.owner)
+                if isinstance(taken, Taken):
+                    self._parts.log.info("shard.taken_over", mapping=self._uuid, shard=self._shard.id)
+            if isinstance(taken, Taken):
+                self._epoch = taken.epoch
+                return taken.lane
+            await first_of(self._parts.clock.pause(Pause(AGAIN_S)), self._freed.wait(), retired.wait())
+        return None
+
+    def freed(self) -> None:
+        """Note that its owner has given the shard up."""
+        self._freed.set()
 
     async def store(self, change: LaneChange) -> None:
         """Store one change for certain. Raises LaneLost; and Unavailable if this node drains."""

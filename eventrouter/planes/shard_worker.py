@@ -118,6 +118,15 @@ class ShardWorker:
         for lane in self._lanes:
             lane.wake()
 
+    def freed(self) -> None:
+        """Note that the node that had the shard has let go of it."""
+        self._tenure.freed()
+
+    @property
+    def is_held(self) -> bool:
+        """Say whether the shard is this node's."""
+        return self._tenure.is_held
+
     async def wait_gone(self) -> None:
         """Wait until the shard is let go of."""
         if self._task is not None:
@@ -144,7 +153,7 @@ class ShardWorker:
             self.parts.log.error("shard.failed", mapping=self.mapping.uuid, shard=self.shard.id, exc_info=error)
 
     async def _run(self) -> None:
-        stored = await self._tenure.take()
+        stored = await self._tenure.take(self._retired)
         if stored is None:
             return
         try:
@@ -171,6 +180,7 @@ class ShardWorker:
             try:
                 await self.save()
                 await self._tenure.release()
+                self.parts.on_released(self.mapping.uuid, self.shard.unit)
             except StoreError as error:
                 self.parts.log.info("shard.not_released", mapping=self.mapping.uuid, reason=str(error))
                 if self.parts.is_draining or not isinstance(error, Unavailable):

@@ -8,7 +8,7 @@ moment. A shard is read only when its parents have been drained. Source: lambda-
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 from eventrouter.errors import AdapterError, StoreError
@@ -18,6 +18,7 @@ from eventrouter.planes.shard_worker import ShardWorker
 from eventrouter.ports import SourceGone, SourceShard
 from eventrouter.rules.mapping import EventSourceMapping
 from eventrouter.rules.shares import fair_shares
+from eventrouter.settings import Role
 from eventrouter.store import HostInfo, Mappings
 
 SHARE_EVERY_S = 1.0
@@ -33,7 +34,11 @@ Unit = tuple[str, str]
 class StreamPlane:
     """Long-lived: `async with plane:`; leaving it lets go of every shard."""
 
-    def __init__(self, *, mappings: Mappings, loops: Loops, parts: WorkerParts) -> None:
+    def __init__(
+        self, *, mappings: Mappings, loops: Loops, parts: WorkerParts, polls: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`polls` says whether this node has a share at all."""
+        self._polls = polls
         self._mappings = mappings
         self._loops = loops
         self._parts = parts
@@ -59,11 +64,29 @@ class StreamPlane:
         await self.drain()
 
     def see(self, living: Mapping[str, HostInfo]) -> None:
-        """Take note of the other nodes that live and stay; what one of them leaves behind is shared out at once."""
-        staying = frozenset(node for node, info in living.items() if not info.is_draining)
-        before, self._others = self._others, staying
-        if before - self._others:
+        """Take note of the other nodes that have a share: what changes hands by it does so at once."""
+        sharing = frozenset(node for node, info in living.items() if info.takes(Role.POLLER))
+        before, self._others = self._others, sharing
+        if before != self._others:
             self._share_soon()
+
+    def share_soon(self) -> None:
+        """Look at once what this node has to read: whether it polls has changed."""
+        if not self._parts.is_draining:
+            self._share_soon()
+
+    def freed(self, units: Iterable[str]) -> None:
+        """Note that other nodes have let go of these units, each `<mapping>/<unit>`."""
+        for name in units:
+            uuid, _, unit = name.partition("/")
+            worker = self._workers.get((uuid, unit))
+            if worker is not None:
+                worker.freed()
+
+    @property
+    def held(self) -> int:
+        """Return how many shards are this node's."""
+        return sum(worker.is_held for worker in self._workers.values())
 
     def stop_reading(self) -> None:
         """Begin no further batch; those under way come to their end."""
@@ -119,7 +142,7 @@ class StreamPlane:
         if not self._may_share():
             return
         async with self._sharing:
-            units = await self._units()
+            units = await self._units() if self._polls() else {}
             if not self._may_share():
                 return
             incarnation = self._parts.incarnation()

@@ -6,12 +6,13 @@ Source: lambda-semantics §1, §2.9.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from eventrouter.errors import NodeDead, Unavailable
 from eventrouter.journal import Journal
 from eventrouter.metrics import Metrics
+from eventrouter.planes.away import Away
 from eventrouter.planes.run_notes import note_begin, note_end
 from eventrouter.planes.turns import Turns
 from eventrouter.ports import Environments, Lease
@@ -53,9 +54,14 @@ class SyncPlane:
         metrics: Metrics,
         journal: Journal,
         elsewhere: Elsewhere | None = None,
+        away: Away | None = None,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`may_begin` is asked once more when a call that may have waited for room has got it."""
+        """`may_begin` is asked once more when a call that may have waited for room has got it.
+
+        While calls are not run here at all, `away` runs them.
+        """
+        self._away = away
         self._incarnation = incarnation
         self._slots = slots
         self._environments = environments
@@ -130,11 +136,12 @@ class SyncPlane:
             if lease is not None:
                 submit(lease)
             else:
-                task = asyncio.create_task(self._find_room(function, invocation, submit, turns, end))
-                self._finding.add(task)
-                task.add_done_callback(self._finding.discard)
+                self._find(self._find_room(function, invocation, submit, turns, end))
 
-        turns.take(begin)
+        if self._away is None or not self._away.takes_all():
+            turns.take(begin)
+        else:
+            self._find(self._run_away(self._away, function, invocation, end))
         return await answered
 
     def function_changed(self, name: FunctionName, function: Function | None) -> None:
@@ -161,6 +168,25 @@ class SyncPlane:
     def _may_go_elsewhere(self, function: Function) -> bool:
         others = self._elsewhere
         return others is not None and not self._environments.has_room(function) and others.has_peers()
+
+    def _find(self, finding: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(finding)
+        self._finding.add(task)
+        task.add_done_callback(self._finding.discard)
+
+    async def _run_away(
+        self, away: Away, function: Function, invocation: Invocation, end: Callable[[Run | Exception], None]
+    ) -> None:
+        """Have a call run by another node, since none is run here."""
+        concurrent = self._metrics.of(function.name.name).concurrent
+        concurrent.dec()  # the other node counts it
+        answer: Run | Exception
+        try:
+            answer = await away.run(function, invocation)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+            answer = error
+        concurrent.inc()
+        end(answer)
 
     async def _find_room(
         self,
@@ -195,7 +221,7 @@ class SyncPlane:
     def _turns_of(self, function: Function) -> Turns:
         turns = self._turns.get(function.name)
         if turns is None or turns.revision != function.revision:
-            turns = self._turns[function.name] = Turns(function.revision)
+            turns = self._turns[function.name] = Turns(function.revision, self._environments.cpus)
         return turns
 
     def _begin(self, token: str) -> None:

@@ -8,7 +8,6 @@ environment of a call that ends, or after WAIT_FOR_TURN_MS takes one of its own,
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from eventrouter.ports import Lease
 from eventrouter.rules.outcome import Run, RunStatus
 from eventrouter.rules.pace import WAIT_FOR_TURN_MS, Pace, is_crowded
 
-_CPUS = os.cpu_count() or 1
 _WAIT_S = WAIT_FOR_TURN_MS / 1_000
 
 Begin = Callable[[Lease | None], None]
@@ -26,12 +24,13 @@ Begin = Callable[[Lease | None], None]
 
 @dataclass(slots=True, eq=False)
 class Turns:
-    """The calls of one function on this node, at one revision of its record.
+    """The calls of one function on this node, at one revision of its record, whose environments share `cpus` cores.
 
     Every call that has begun ends with `end`, or with `fail` if it got no environment.
     """
 
     revision: int
+    cpus: int
     _pace: Pace = field(default_factory=Pace)
     _running: int = 0
     _waiting: deque[tuple[Begin, float]] = field(default_factory=deque)
@@ -39,7 +38,7 @@ class Turns:
 
     def take(self, begin: Begin) -> None:
         """Call `begin` once: now, or when the call's turn has come."""
-        if not is_crowded(self._pace, running=self._running, cpus=_CPUS):
+        if not is_crowded(self._pace, running=self._running, cpus=self.cpus):
             self._running += 1
             begin(None)
             return

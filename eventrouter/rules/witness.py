@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 BEAT_EVERY_S = 1.0
 SILENCE_S = 10.0
+STANDS_STILL_S = 3.0
+"""From when on a node whose counter stands still is shown as silent, and may be buried by an operator."""
 LOOKS = 10
 GAP_S = 2.5
 FENCE_STOP_S = 6.0

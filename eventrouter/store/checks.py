@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from redis.asyncio import Redis
@@ -18,9 +18,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from eventrouter.errors import Unavailable
 
-Durability = Literal["memory", "standard", "strict"]
+Durability = Literal["memory", "standard", "strict", "replicated", "replicated-strict"]
 
-_SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "timeout", "tcp-keepalive")
+_SETTINGS = (
+    *("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "timeout", "tcp-keepalive"),
+    *("min-replicas-to-write", "min-replicas-max-lag", "cluster-require-full-coverage"),
+)
+_WAITAOF_SINCE = (7, 2)
 _OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
 
@@ -32,6 +36,10 @@ class Finding:
     what: str
     why: str
     fix: str
+
+    def at(self, address: str) -> Finding:
+        """Return the finding with the address of the server that it is about."""
+        return replace(self, what=f"{address}: {self.what}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +65,17 @@ class ServerFacts:
             return None if enabled is None else ("yes" if enabled == "1" else "no")
         return self.info.get(name.replace("-", "_")) if found is None else found
 
+    @property
+    def replicas(self) -> int:
+        """Return how many replicas follow the server at this moment."""
+        slaves = (value for name, value in self.info.items() if re.fullmatch(r"slave\d+", name))
+        return sum("state=online" in value or "'state': 'online'" in value for value in slaves)
 
-async def check_server(client: Redis, durability: Durability) -> list[Finding]:
-    """Return what is wrong with the server for this durability. Raises Unavailable if it does not answer."""
-    return judge_server(await read_facts(client), durability)
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Return the two leading numbers of the version; none if it is unknown."""
+        text = self.info.get("valkey_version") or self.info.get("redis_version") or ""
+        return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
 
 
 async def read_facts(client: Redis) -> ServerFacts:
@@ -101,12 +116,15 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def judge_server(facts: ServerFacts, durability: Durability) -> list[Finding]:
-    """Say what is wrong with a server, worst first."""
+def judge_server(
+    facts: ServerFacts, durability: Durability, *, replicas: int = 1, in_cluster: bool = False
+) -> list[Finding]:
+    """Say what is wrong with a server, worst first. `in_cluster`: it is meant to be a node of one."""
     findings = [
-        *_judge_server_kind(facts),
+        *_judge_server_kind(facts, in_cluster=in_cluster),
         *_judge_memory(facts),
         *_judge_persistence(facts, durability),
+        *(_judge_replicas(facts, durability, replicas) if durability.startswith("replicated") else ()),
         *_judge_connections(facts),
     ]
     if facts.refused:
@@ -122,7 +140,35 @@ def judge_server(facts: ServerFacts, durability: Durability) -> list[Finding]:
     return sorted(findings, key=lambda finding: not finding.fatal)
 
 
-def _judge_server_kind(facts: ServerFacts) -> list[Finding]:
+def judge_quorum(problem: str | None) -> list[Finding]:
+    """Say what is wrong with sentinels that could not agree now."""
+    if problem is None:
+        return []
+    return [
+        Finding(
+            fatal=False,
+            what=f"the sentinels could not elect another primary: {problem}",
+            why="if the primary ends now, nothing takes its place",
+            fix="run at least three sentinels on three machines, and see that they reach each other",
+        )
+    ]
+
+
+def judge_coverage(covered: int, slots: int) -> list[Finding]:
+    """Say what is wrong with a cluster that serves so many of its slots."""
+    if covered == slots:
+        return []
+    return [
+        Finding(
+            fatal=True,
+            what=f"the cluster serves {covered} of {slots} slots",
+            why="what belongs to the others can be neither taken nor found",
+            fix="bring back the primaries that are away, or give their slots to others: redis-cli --cluster fix",
+        )
+    ]
+
+
+def _judge_server_kind(facts: ServerFacts, *, in_cluster: bool) -> list[Finding]:
     findings: list[Finding] = []
     kind = "valkey" if "valkey_version" in facts.info else "redis"
     version = facts.info.get(f"{kind}_version")
@@ -146,13 +192,22 @@ def _judge_server_kind(facts: ServerFacts) -> list[Finding]:
                 fix="set redis_url to the primary, or make this one the primary: REPLICAOF NO ONE",
             )
         )
-    if facts.info.get("redis_mode") == "cluster":
+    if "cluster" in {facts.info.get("redis_mode"), facts.info.get("server_mode")} and not in_cluster:
         findings.append(
             Finding(
                 fatal=True,
                 what="the server is a cluster node",
                 why="a redis:// URL names one server, and a cluster node answers for its own slots only",
-                fix="set redis_url to a server with cluster-enabled no",
+                fix="write redis+cluster://host:port, with some of its nodes",
+            )
+        )
+    if in_cluster and facts.setting("cluster-require-full-coverage") == "yes":
+        findings.append(
+            Finding(
+                fatal=False,
+                what="cluster-require-full-coverage is yes",
+                why="when one primary is away, the others refuse work too",
+                fix="CONFIG SET cluster-require-full-coverage no",
             )
         )
     return findings
@@ -205,6 +260,60 @@ def _judge_persistence(facts: ServerFacts, durability: Durability) -> list[Findi
             )
         ]
     return []
+
+
+def _judge_replicas(facts: ServerFacts, durability: Durability, wanted: int) -> list[Finding]:
+    if not facts.info:
+        return []
+    findings: list[Finding] = []
+    if facts.replicas < wanted:
+        findings.append(
+            Finding(
+                fatal=True,
+                what=f"{facts.replicas} replicas follow the server",
+                why=f"with durability={durability} and replicas={wanted} it could accept nothing",
+                fix="start replicas (replicaof HOST PORT), or lower `replicas`, or set durability to standard",
+            )
+        )
+    elif facts.replicas > wanted:
+        findings.append(
+            Finding(
+                fatal=False,
+                what=f"{facts.replicas} replicas follow the server, and {wanted} must have an event",
+                why="an event is lost if a replica that lacks it becomes the primary",
+                fix=f"set replicas to {facts.replicas}",
+            )
+        )
+    least = facts.setting("min-replicas-to-write")
+    if least is not None and int(least) < wanted:
+        findings.append(
+            Finding(
+                fatal=False,
+                what=f"min-replicas-to-write is {least}",
+                why="a primary that is cut off goes on taking what is lost with it: claims, and results of runs",
+                fix=f"CONFIG SET min-replicas-to-write {wanted}, and min-replicas-max-lag 3",
+            )
+        )
+    if durability == "replicated-strict":
+        if "valkey_version" not in facts.info and facts.version < _WAITAOF_SINCE:
+            findings.append(
+                Finding(
+                    fatal=True,
+                    what=f"the server is Redis {facts.info.get('redis_version')}",
+                    why="with durability=replicated-strict it must know WAITAOF",
+                    fix="upgrade to Redis 7.2 or any Valkey, or set durability to replicated",
+                )
+            )
+        if facts.setting("appendfsync") not in {None, "always"}:
+            findings.append(
+                Finding(
+                    fatal=False,
+                    what=f"appendfsync is {facts.setting('appendfsync')}",
+                    why="every event then waits for the next second's disk sync",
+                    fix="CONFIG SET appendfsync always, on the replicas too",
+                )
+            )
+    return findings
 
 
 def _judge_connections(facts: ServerFacts) -> list[Finding]:

@@ -16,7 +16,7 @@ import asyncio
 import math
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from random import Random
@@ -59,23 +59,26 @@ BUDGET_S = 5.0
 RETRY_FIRST_S = 0.05
 RETRY_LAST_S = 2.0
 
-_ELSEWHERE = (ReadOnlyError, MasterDownError, ClusterDownError, MovedError, AskError, TryAgainError, BusyLoadingError)
+ELSEWHERE = (ReadOnlyError, MasterDownError, ClusterDownError, MovedError, AskError, TryAgainError, BusyLoadingError)
 """Nothing ran: this connection leads to the wrong server, or to one that is not ready."""
 
 _FULL = ("OOM", "MISCONF", "NOREPLICAS", "BUSY")
 
 Argument = str | bytes | int
 
+Greeting = Callable[[Connection], Awaitable[None]]
+
 pack: Callable[[tuple[Argument, ...]], bytes] = pack_command  # type: ignore[assignment]  # its stub says 1-tuples
 """Turns one command into the bytes that are sent."""
 
 
-def make_client(url: str) -> Redis:
+def make_client(url: str, *, greet: Greeting | None = None) -> Redis:
     """Return a client for a redis://, rediss:// or unix:// URL, with our timeouts and without its own retries.
 
-    Nothing is connected yet. User, password, TLS files and database number are taken from the URL.
+    Nothing is connected yet. User, password, TLS files and database number are taken from the URL. `greet` is called
+    with every new connection, instead of redis-py's own greeting.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"redis_connect_func": greet}
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
         options["socket_keepalive_options"] = _keepalive()
@@ -90,6 +93,18 @@ def make_client(url: str) -> Redis:
         health_check_interval=0,
         **options,
     )
+
+
+async def greet_primary(connection: Connection) -> None:
+    """Greet a server, and break off if it is not a primary: what is written elsewhere is lost, or refused."""
+    await connection.on_connect()
+    await connection.send_command("ROLE")
+    try:
+        role = await connection.read_response()
+    except ResponseError as error:
+        raise RedisConnectionError(f"{connection.host}:{connection.port} does not tell its role: {error}") from error
+    if role[0] not in {b"master", "master"}:
+        raise RedisConnectionError(f"{connection.host}:{connection.port} is a replica")
 
 
 def _keepalive() -> dict[int, int]:
@@ -130,10 +145,12 @@ class RedisLane:
         *,
         timeout_s: float | None = None,
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        patience_s: float = 0.0,
     ) -> None:
-        """`timeout_s` bounds every pipeline; None: by its size. `around` is entered for each."""
+        """`timeout_s` bounds every pipeline; None: by its size, and `patience_s`. `around` is entered for each."""
         self._pool = pool
         self._timeout_s = timeout_s
+        self._patience_s = patience_s
         self._around = around
         self._connection: Connection | None = None
 
@@ -142,6 +159,7 @@ class RedisLane:
         timeout_s = self._timeout_s
         if timeout_s is None:
             timeout_s = PAYLOAD_TIMEOUT_S if sum(map(len, commands)) > PAYLOAD_BYTES else COMMAND_TIMEOUT_S
+            timeout_s += self._patience_s
         try:
             with self._around():
                 async with asyncio.timeout(timeout_s):
@@ -165,7 +183,10 @@ class RedisLane:
             connection = self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's gap
         elif connection.is_connected and await connection.can_read():  # unread data or an end: not safe to use again
             await connection.disconnect(nowait=True)
-        await connection.send_packed_command(commands, check_health=False)
+        try:
+            await connection.send_packed_command(commands, check_health=False)
+        except RuntimeError as error:  # what uvloop says of a transport that was closed a moment ago
+            raise RedisConnectionError(str(error)) from error
         if task and task.cancelling() > cancellations:
             # redis-py sends within wait_for, which before Python 3.12 swallows a cancellation that comes as it ends.
             raise asyncio.CancelledError
@@ -176,7 +197,7 @@ class RedisLane:
             try:
                 replies.append(await connection.read_response(disable_decoding=True, timeout=patience))
             except ResponseError as error:
-                misled = misled or isinstance(error, _ELSEWHERE)
+                misled = misled or isinstance(error, ELSEWHERE)
                 replies.append(error)
         if misled:
             await connection.disconnect(nowait=True)
@@ -186,6 +207,13 @@ class RedisLane:
         if connection is not None:
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
+
+    def cut(self) -> None:
+        """End the connection at once, from wherever: what is under way on it fails."""
+        # redis-py has no public way that leaves the answer under way alone.
+        writer = self._connection._writer if self._connection else None  # noqa: SLF001
+        if writer is not None:
+            writer.transport.abort()
 
     async def close(self) -> None:
         await self._drop()
@@ -366,6 +394,7 @@ class Scripts:
             raise IntakeRefused(self._refusal)
         deadline = self._clock.monotonic() + budget_s
         delay_s = RETRY_FIRST_S
+        may_have_run = False
         while True:
             reply = await (sent or way.send(command))
             sent = None
@@ -374,7 +403,8 @@ class Scripts:
             if isinstance(reply, NoScriptError) and script is not None:
                 _ = way.send(pack(("SCRIPT", "LOAD", script.text)))  # leaves ahead of the next try
             else:
-                _raise_if_final(reply, script)
+                _raise_if_final(reply, script, may_have_run=may_have_run)
+                may_have_run = may_have_run or not isinstance(reply, (*ELSEWHERE, ResponseError))
             pause_s = self._random.uniform(0, delay_s)
             if self._clock.monotonic() + pause_s >= deadline:
                 raise Unavailable(f"Redis did not answer within {budget_s:g} s: {reply}") from reply
@@ -383,12 +413,15 @@ class Scripts:
                 delay_s = min(delay_s * 2, RETRY_LAST_S)
 
 
-def _raise_if_final(error: Exception, script: Script | None) -> None:
-    """Raise what trying again cannot help; return for the rest."""
-    if isinstance(error, _ELSEWHERE) or not isinstance(error, RedisError):
+def _raise_if_final(error: Exception, script: Script | None, *, may_have_run: bool) -> None:
+    """Raise what trying again cannot help; return for the rest.
+
+    `may_have_run`: an earlier try of the same call may have stored something, so a refusal now refuses nothing.
+    """
+    if isinstance(error, ELSEWHERE) or not isinstance(error, RedisError):
         return
     if isinstance(error, OutOfMemoryError) or str(error).startswith(_FULL):
-        if script is not None and script.intake:
+        if script is not None and script.intake and not may_have_run:
             raise IntakeRefused(f"Redis takes no new data: {error}") from error
     elif isinstance(error, ResponseError):
         raise StoreError(f"{script.name if script else 'command'} failed: {error}") from error

@@ -209,9 +209,12 @@ class Events:
         functions = tuple(fn.decode() for fn in answer[3:])
         return Due(functions=functions, next_in_ms=None if answer[2] < 0 else answer[2])
 
-    async def claim(self, inc: str, partition: int, function_key: str, limit: int) -> list[Claim]:
-        """Claim up to `limit` (at most 100) due events of a function, oldest first; none while it is held.
+    async def claim(
+        self, inc: str, partition: int, function_key: str, limit: int, *, has_slot: bool = False
+    ) -> list[Claim]:
+        """Claim up to `limit` (at most 100) due events of a function, oldest first.
 
+        None while it is held; but a caller that has a slot of the function may claim, and ends the hold.
         Claims of one function by one incarnation must not overlap: the earlier one would claim nothing.
         Raises NodeDead, Unavailable (some may have been claimed: see `owned` and `recall`).
         """
@@ -230,7 +233,7 @@ class Events:
                 part.seq(inc),
                 part.queue(function_key),
             ),
-            (inc, function_key, next(self._claims), min(limit, MAX_ITEMS), self._clock.now_ms()),
+            (inc, function_key, next(self._claims), min(limit, MAX_ITEMS), self._clock.now_ms(), int(has_slot)),
         )
         if answer[0] == b"DEAD":
             raise NodeDead(inc)

@@ -24,12 +24,17 @@ Names = list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostInfo:
-    """What other nodes know about a host. One that is draining takes nothing new, and leaves soon."""
+    """What other nodes know about a host. One that is draining takes nothing new: it starts, leaves, or is drained."""
 
     url: str
     started_at_ms: int
     version: str
     is_draining: bool = False
+    roles: tuple[str, ...] = ("api", "worker", "poller")
+
+    def takes(self, role: str) -> bool:
+        """Say whether the host takes new work of a role."""
+        return role in self.roles and not self.is_draining
 
 
 class Hosts:

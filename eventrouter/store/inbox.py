@@ -41,7 +41,8 @@ class Decision(enum.Enum):
 class Offer:
     """A request: run this invocation and answer to the inbox of the incarnation `sender`.
 
-    `generation` is the function's, as the sender knows it.
+    `generation` is the function's, as the sender knows it. `call_id` is the invocation's own id where one call is
+    offered several times, each time under a `request_id` of its own: an id is decided once and for all.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Offer:
     qualifier: str | None = None
     trace: str = ""
     client_context: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class Inbox:
             fields += ["q", offer.qualifier]
         if offer.client_context is not None:
             fields += ["c", offer.client_context.encode("utf-8", "surrogatepass")]
+        if offer.call_id is not None:
+            fields += ["i", offer.call_id]
         args = (offer.request_id, round(budget_s * 1_000), MOST_ENTRIES, KEEP_MS, *fields)
         await self._scripts.call("inbox_send", self._keys_of(to), args, budget_s=budget_s)
 
@@ -167,6 +171,7 @@ def _read_entry(values: list[bytes]) -> Offer | Reply | None:
             qualifier=fields[b"q"].decode() if b"q" in fields else None,
             trace=fields[b"t"].decode("utf-8", "surrogateescape"),
             client_context=fields[b"c"].decode("utf-8", "surrogatepass") if b"c" in fields else None,
+            call_id=fields[b"i"].decode() if b"i" in fields else None,
         )
     except (KeyError, ValueError):
         return None

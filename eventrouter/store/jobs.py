@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
+from redis.connection import SSLConnection, parse_url
 from redis.exceptions import RedisError
+from redis.sentinel import Sentinel
 from rq import Queue, Retry, SimpleWorker, get_current_job
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job
@@ -24,6 +26,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry, get_keys
 
 from eventrouter.errors import Unavailable
+from eventrouter.redis_url import read_redis_url
 
 JOB_TIMEOUT_S = 30
 """When RQ breaks off a turn; turns are far shorter."""
@@ -63,11 +66,30 @@ def _current_job() -> Job:
     return job
 
 
+def _connect(url: str) -> Redis:
+    """Return a client of the server, or of whichever is the primary by what the sentinels say."""
+    named = read_redis_url(url)
+    if named.kind == "server":
+        return Redis.from_url(named.one, socket_connect_timeout=CONNECT_TIMEOUT_S)
+    assert named.kind == "sentinel", "RQ's keys do not share a slot, so a cluster has none of its jobs"
+    sentinels = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py's gap
+    sentinels.sentinels = [
+        Redis.from_url(named.sentinel_at(address), socket_timeout=CONNECT_TIMEOUT_S) for address in named.hosts
+    ]
+    options: dict[str, Any] = parse_url(named.at(named.hosts[0]))  # type: ignore[no-untyped-call]  # as above
+    is_secure = options.pop("connection_class", None) is SSLConnection
+    kept = {name: value for name, value in options.items() if name not in {"host", "port"}}
+    client: Redis = sentinels.master_for(  # type: ignore[no-untyped-call]  # as above
+        named.service, ssl=is_secure, socket_connect_timeout=CONNECT_TIMEOUT_S, **kept
+    )
+    return client
+
+
 class Jobs:
     """The jobs of one installation. Every method may block, and raises Unavailable."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
+        self._redis = _connect(url)
         self._prefix = prefix
         self.queue = Queue(queue_name(prefix), connection=self._redis, serializer=JSONSerializer)
 

@@ -5,7 +5,8 @@ as one script; while it is under way further ones gather for the next turn. Turn
 never overlap, so a repeated or late turn grants nothing twice.
 
 A drop is repeated until Redis has confirmed it or the incarnation is dead. A take whose outcome stays unknown, or
-whose caller has gone, is dropped by the next turn. Source: redis-design §5.
+whose caller has gone, is dropped by the next turn. What Redis holds for us and we do not is dropped by an audit: a
+failover may have forgotten a drop that was confirmed. Source: redis-design §5, §10.
 """
 
 from __future__ import annotations
@@ -36,9 +37,14 @@ class _Take:
 
 @dataclass(slots=True)
 class _Turns:
-    """What one incarnation wants, and the task that sees to it."""
+    """What one incarnation wants, and the task that sees to it.
+
+    `tokens` were asked for and not given back yet; `suspects` are held in Redis only, since the last audit at least.
+    """
 
     inc: str
+    tokens: set[str] = field(default_factory=set)
+    suspects: set[str] = field(default_factory=set)
     takes: deque[_Take] = field(default_factory=deque)
     drops: deque[tuple[str, str]] = field(default_factory=deque)
     number: int = 0
@@ -70,6 +76,7 @@ class Slots:
         verdict: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
         turns = self._turns_of(inc)
         turns.takes.append(_Take(function_key, token, verdict))
+        turns.tokens.add(token)
         self._wake(turns)
         return await verdict
 
@@ -111,6 +118,18 @@ class Slots:
         found = iter((await self._scripts.call("slots_audit", (self._use, self._lim, *held), ()))[1:])
         return {name.decode(): (was, now) for name, was, now in zip(found, found, found, strict=True)}
 
+    async def drop_strays(self, inc: str) -> int:
+        """Give back what Redis holds for `inc` and nothing here does, if it was so at the last audit too."""
+        turns = self._turns_of(inc)
+        fields = iter(await self._scripts.command("HGETALL", self._held(inc)))
+        held = {token.decode(): key.decode() for token, key in zip(fields, fields, strict=True)}
+        strays = held.keys() - turns.tokens
+        found = strays & turns.suspects
+        for token in sorted(found):
+            self.drop(inc, held[token], token)
+        turns.suspects = strays
+        return len(found)
+
     def _held(self, inc: str) -> str:
         return self._keys.installation(f"held:{inc}")
 
@@ -139,7 +158,9 @@ class Slots:
         takes: list[_Take] = []
         while turns.takes and len(drops) + len(takes) < TURN_ITEMS:
             take = turns.takes.popleft()
-            if not take.verdict.done():  # a cancelled caller wants nothing any more
+            if take.verdict.done():  # a cancelled caller wants nothing any more
+                turns.tokens.discard(take.token)
+            else:
                 takes.append(take)
         if not drops and not takes:
             return
@@ -154,7 +175,9 @@ class Slots:
         if answer is None:
             self._die(turns, takes)
             return
+        turns.tokens.difference_update(token for _, token in drops)
         for take, flag in zip(takes, answer, strict=True):
+            (turns.tokens.discard if flag in _REASONS else turns.tokens.add)(take.token)
             if not take.verdict.done():
                 take.verdict.set_result(_REASONS.get(flag))
             elif flag not in _REASONS:

@@ -50,7 +50,7 @@ class ProcessRouter(Router):
         self._thread = threading.Thread(target=self._loop.run_forever, name="eventrouter-loop", daemon=True)
         self._thread.start()
         self._stack.callback(self._end_loop)
-        self._ended: list[tuple[Invocation, Run]] = []
+        self._ended: list[_Ended] = []
         settings = Settings(**{**_SETTINGS, "data_dir": self._folder, **self._settings})
         node = Node(settings, random=self._random, home=_WatchedHome(settings, self._ended))
         node.log = node_log()
@@ -58,7 +58,7 @@ class ProcessRouter(Router):
         self._run(node.__aenter__())
         self._stack.callback(lambda: self._run(node.__aexit__(None, None, None)))
         self.clock = node.clock
-        self._opened_ms = node.clock.now_ms()
+        self._opened_ms, self._opened_s = node.clock.now_ms(), node.clock.monotonic()
         self.url = open_door(self)
         self._stack.callback(close_door, self.url)
         self._session = self._stack.enter_context(default_session())
@@ -160,15 +160,15 @@ class ProcessRouter(Router):
         book = RunBook()
         moments = [
             moment
-            for invocation, run in list(self._ended)
+            for invocation, run, ended_s in list(self._ended)
             for moment in (
-                (run.started_at_ms, 0, invocation, run),
-                (run.started_at_ms + run.duration_ms, 1, invocation, run),
+                (ended_s - run.duration_ms / 1_000, 0, invocation, run),
+                (ended_s, 1, invocation, run),
             )
         ]
         begun = {}
-        for at_ms, is_end, invocation, run in sorted(moments, key=lambda moment: moment[:2]):
-            at_s = (at_ms - self._opened_ms) / 1_000
+        for moment_s, is_end, invocation, run in sorted(moments, key=lambda moment: moment[:2]):
+            at_s = moment_s - self._opened_s
             if not is_end:
                 name = invocation.reference.function.name
                 begun[id(run)] = book.begin(name, invocation.request_id, invocation.payload, at_s)
@@ -196,10 +196,14 @@ class ProcessRouter(Router):
 _SETTINGS = {"clock": "virtual", "port": 0, "durability": "memory", "grace_s": 1, "dev": True, "history_limit": 10**6}
 
 
+_Ended = tuple[Invocation, Run, float]
+"""A run, and when it was over, by the node's monotonic time: two runs in one millisecond are one after the other."""
+
+
 class _WatchedHome(MachineHome):
     """The machine, with every run noted."""
 
-    def __init__(self, settings: Settings, ended: list[tuple[Invocation, Run]]) -> None:
+    def __init__(self, settings: Settings, ended: list[_Ended]) -> None:
         super().__init__(settings)
         self._ended = ended
 
@@ -213,7 +217,7 @@ class _WatchedHome(MachineHome):
         inherit_fds: tuple[int, ...],
     ) -> AbstractAsyncContextManager[NodeEnvironments]:
         def watch(invocation: Invocation, run: Run) -> None:
-            self._ended.append((invocation, run))
+            self._ended.append((invocation, run, clock.monotonic()))
             observe(invocation, run)
 
         return super().environments(clock=clock, packages=packages, node=node, observe=watch, inherit_fds=inherit_fds)

@@ -146,6 +146,109 @@ def test_the_second_head_of_a_connection_is_bounded_too(monkeypatch: pytest.Monk
     asyncio.run(main())
 
 
+def test_a_caller_that_says_nothing_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.05)
+
+    async def main() -> None:
+        async with a_connection() as (reader, _):
+            assert await reader.read() == b""
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", [b"content-length: 9\r\n\r\nhalf", b"transfer-encoding: chunked\r\n\r\n9\r\nhalf"])
+def test_a_body_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setattr(server, "STALL_TIMEOUT_S", 0.05)
+
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nhost: h\r\n" + body)
+
+            assert await reader.read() == b""
+
+    asyncio.run(main())
+
+
+def test_a_body_that_comes_slowly_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STALL_TIMEOUT_S", 0.3)
+
+    async def main() -> None:
+        async with a_connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 20\r\n\r\n")
+            for _ in range(20):
+                writer.write(b"x")
+                await asyncio.sleep(0.03)
+
+            assert await answer(reader) == (b"HTTP/1.1 200 OK", b"20")
+
+    asyncio.run(main())
+
+
+def test_a_body_behind_an_answer_that_takes_long_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STALL_TIMEOUT_S", 0.05)
+
+    async def take_long(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["path"] == "/first":
+            await asyncio.sleep(0.4)
+        await echo_length(scope, receive, send)
+
+    async def main() -> None:
+        async with a_connection(take_long) as (reader, writer):
+            writer.write(b"GET /first HTTP/1.1\r\nhost: h\r\n\r\n" + post(b"x" * 300_000))
+
+            assert (await answer(reader))[1] == b"0"
+            assert (await answer(reader))[1] == b"300000"
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STALL_TIMEOUT_S", 0.05)
+    left = asyncio.Event()
+
+    async def flood(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+        await receive()
+        left.set()
+
+    async def main() -> None:
+        async with a_connection(flood) as (_, writer):
+            writer.write(post(b""))
+
+            await left.wait()
+
+    asyncio.run(main())
+
+
+def test_all_requests_of_a_pipeline_learn_that_the_caller_left(caplog: pytest.LogCaptureFixture) -> None:
+    told = []
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def wait_long(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"to nobody"})
+        done.set()
+
+    async def main() -> None:
+        async with a_connection(wait_long) as (_, writer):
+            writer.write(b"".join(b"GET /%d HTTP/1.1\r\nhost: h\r\n\r\n" % at for at in range(4)))
+            await begun.wait()
+            writer.transport.abort()
+            await done.wait()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert told == ["/0"]
+    assert caplog.records == []
+
+
 async def what_is_left(application: Any, begun: bytes | asyncio.Event) -> bytes:
     """Ask, stop the server once the answer has `begun` with these bytes or so said, and return what then comes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

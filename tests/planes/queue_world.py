@@ -83,6 +83,7 @@ class QueueWorld:
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     began: float = 0.0
     most_runs: int = 500
+    drained: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
     """The incarnations of nodes that have joined anew, by the one they began with."""
 
@@ -122,7 +123,9 @@ class QueueWorld:
             max_backoff_ms=12_000,
             most_runs=self.most_runs,
         )
-        plane = QueuePlane(mappings=self.mappings, loops=base.loops, parts=parts)
+        plane = QueuePlane(
+            mappings=self.mappings, loops=base.loops, parts=parts, polls=lambda: incarnation not in self.drained
+        )
         self.planes[incarnation] = plane
         await self.stack.enter_async_context(plane)
         return plane

@@ -89,9 +89,16 @@ class StreamWorld:
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     began: float = 0.0
     sources: dict[str, StreamSource] = field(default_factory=dict)
+    drained: set[str] = field(default_factory=set)
+    tells: bool = False
 
     def __post_init__(self) -> None:
         self.sources["kinesis"] = self.streams
+
+    def released(self, uuid: str, unit: str) -> None:
+        """Tell all nodes that a unit is free, unless they are to find out by themselves."""
+        for plane in self.planes.values() if self.tells else ():
+            plane.freed([f"{uuid}/{unit}"])
 
     def now(self) -> float:
         return round(self.base.clock.monotonic() - self.began, 2)
@@ -124,8 +131,11 @@ class StreamWorld:
             may_take_work=lambda: True,
             max_backoff_ms=12_000,
             on_deliveries_due=base.destinations.wake,
+            on_released=self.released,
         )
-        plane = StreamPlane(mappings=self.mappings, loops=base.loops, parts=parts)
+        plane = StreamPlane(
+            mappings=self.mappings, loops=base.loops, parts=parts, polls=lambda: incarnation not in self.drained
+        )
         self.planes[incarnation] = plane
         await self.stack.enter_async_context(plane)
         return plane

@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventrouter.errors import RuntimeFault
+from eventrouter.errors import RuntimeFault, Unavailable
 from eventrouter.logging import get_logger
+from eventrouter.planes.away import PATIENCE_S as AWAY_PATIENCE_S
+from eventrouter.planes.away import Away
 from eventrouter.planes.dispatch import FULL_S, OFFER_S, Dispatch
+from eventrouter.planes.nudges import Nudges
 from eventrouter.planes.run_wire import LOG_BYTES, decode_run, encode_run
 from eventrouter.planes.sync import PATIENCE_S, SyncPlane
 from eventrouter.rules.function import Function
@@ -39,6 +42,7 @@ class Member:
 
     incarnation: str
     environments: InProcessEnvironments
+    nudges: Nudges
     dispatch: Dispatch
     sync: SyncPlane
 
@@ -50,12 +54,13 @@ class Member:
 
 
 @contextlib.asynccontextmanager
-async def a_member(world: World, incarnation: str, *, limit: int) -> AsyncIterator[Member]:
+async def a_member(world: World, incarnation: str, *, limit: int, runs_here: bool = True) -> AsyncIterator[Member]:
     store = world.store
     await store.hosts.join(incarnation, INFO)
     environments = InProcessEnvironments(world.clock, limit=limit)
     pool = world.pool
     inbox = Inbox(store.scripts, store.keys, Random(incarnation), lambda: RedisLane(pool, timeout_s=READ_TIMEOUT_S))
+    nudges = Nudges(incarnation=lambda: incarnation, inbox=inbox, log=get_logger())
     loops = type(world.loops)(clock=world.clock, metrics=world.metrics, log=get_logger(), give_up=pytest.fail)
     dispatch = Dispatch(
         incarnation=lambda: incarnation,
@@ -69,10 +74,12 @@ async def a_member(world: World, incarnation: str, *, limit: int) -> AsyncIterat
         metrics=world.metrics,
         journal=world.journal,
         log=get_logger(),
-        may_take_work=lambda: True,
+        may_take_work=lambda: runs_here,
+        nudges=nudges,
     )
     async with loops, dispatch:
         yield Member(
+            nudges=nudges,
             incarnation=incarnation,
             environments=environments,
             dispatch=dispatch,
@@ -83,8 +90,10 @@ async def a_member(world: World, incarnation: str, *, limit: int) -> AsyncIterat
                 metrics=world.metrics,
                 journal=world.journal,
                 elsewhere=dispatch,
+                away=Away(workers=dispatch, clock=world.clock, runs_here=lambda: runs_here),
             ),
         )
+    await nudges.close()
     await inbox.close()
 
 
@@ -406,3 +415,113 @@ def test_a_run_crosses_whole_but_for_the_beginning_of_a_long_log(outcome: Any) -
 def test_what_is_no_run_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a run"):
         decode_run(data)
+
+
+@contextlib.asynccontextmanager
+async def one_that_runs_nothing(world: World, *, second: int = 1) -> AsyncIterator[tuple[Member, Member]]:
+    async with (
+        a_member(world, INCARNATION, limit=1, runs_here=False) as here,
+        a_member(world, SECOND, limit=second) as there,
+    ):
+        here.dispatch.see({SECOND: INFO})
+        there.dispatch.see({INCARNATION: dataclasses.replace(INFO, roles=("api",))})
+        yield here, there
+
+
+def test_a_node_that_runs_no_functions_has_calls_run_by_another_and_holds_their_slots() -> None:
+    async def scenario(world: World) -> None:
+        async with one_that_runs_nothing(world) as (here, there):
+            function = await a_slow_function(world, here, there)
+            call = await here.call(world, function, [1])
+
+            assert await world.store.slots.in_use(function.name.key) == 1
+            assert where(await call) == "there"
+            assert here.environments.starts == []
+            await assert_all_given_back(world, function)
+
+    in_a_world(scenario)
+
+
+def test_a_call_that_is_run_elsewhere_only_waits_until_there_is_room() -> None:
+    async def scenario(world: World) -> None:
+        async with one_that_runs_nothing(world) as (here, there):
+            function = await a_slow_function(world, here, there)
+            calls = [await here.call(world, function, [number]) for number in range(3)]
+
+            assert [where(await call) for call in calls] == ["there"] * 3
+            await assert_all_given_back(world, function)
+
+    in_a_world(scenario)
+
+
+def test_a_call_for_which_there_is_no_room_anywhere_is_refused_when_its_patience_ends() -> None:
+    async def scenario(world: World) -> None:
+        async with one_that_runs_nothing(world) as (here, there):
+            function = await a_slow_function(world, here, there, seconds=55)
+            first = await here.call(world, function)
+            began = world.clock.monotonic()
+            second = await here.call(world, function)
+
+            with pytest.raises(Unavailable, match="no other one has had room"):
+                await second
+            assert AWAY_PATIENCE_S <= world.clock.monotonic() - began < AWAY_PATIENCE_S + 5
+            assert where(await first) == "there"
+            await assert_all_given_back(world, function)
+
+    in_a_world(scenario)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [dataclasses.replace(INFO, roles=("api", "poller")), dataclasses.replace(INFO, is_draining=True), None],
+    ids=["of another role", "drained", "gone"],
+)
+def test_a_call_that_nobody_runs_is_refused_at_once(info: HostInfo | None) -> None:
+    async def scenario(world: World) -> None:
+        async with one_that_runs_nothing(world) as (here, there):
+            function = await a_slow_function(world, here, there)
+            here.dispatch.see({} if info is None else {SECOND: info})
+            began = world.clock.monotonic()
+
+            with pytest.raises(Unavailable, match="no other one of its version"):
+                await here.sync.invoke(function, world.invocation(function))
+
+            assert world.clock.monotonic() - began < 1
+            await assert_all_given_back(world, function)
+
+    in_a_world(scenario)
+
+
+def test_a_nudge_is_heard_by_all_others_and_says_what_is_free() -> None:
+    async def scenario(world: World) -> None:
+        async with two_members(world) as (here, there):
+            heard: list[Any] = []
+            there.nudges.on_look(lambda: heard.append("look"))
+            there.nudges.on_units(heard.extend)
+            here.nudges.see({SECOND: INFO})
+
+            here.nudges.say_look()
+            here.nudges.say_free("m/1")
+            here.nudges.say_free("m/2")
+            await here.nudges.wait_sent()
+            await world.run(0.5)
+
+            assert heard == ["look", "m/1", "m/2"]
+
+    in_a_world(scenario)
+
+
+def test_a_nudge_that_cannot_be_read_is_passed_over() -> None:
+    async def scenario(world: World) -> None:
+        async with two_members(world) as (here, there):
+            function = await a_slow_function(world, here, there)
+            await there.dispatch._inbox.reply(
+                INCARNATION, Reply(request_id="n-1", sender=SECOND, kind="nudge", body=b"{"), budget_s=1
+            )
+            await world.run(0.5)
+
+            first, second = await here.call(world, function), await here.call(world, function)
+
+            assert {where(await first), where(await second)} == {"here", "there"}
+
+    in_a_world(scenario)

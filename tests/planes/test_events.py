@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from eventrouter.rules.function import EventInvokeConfig
+from eventrouter.store import NewEvent
 from eventrouter.testing.virtual import run_virtual
 from tests.planes.world import World, a_world, queue_arn
 
@@ -303,14 +304,28 @@ def test_a_slow_event_among_short_ones_does_not_hold_them_up() -> None:
     in_a_world(scenario)
 
 
+def test_a_node_that_has_a_slot_is_not_held_back_by_one_that_had_none() -> None:
+    async def scenario(world: World) -> None:
+        function = await world.function(failing(0))
+        await world.store.events.hold(function.name.key, 300_000)
+        request_id = await world.send(function)
+
+        await world.run(1)
+
+        assert len(world.times(request_id)) == 1
+        await world.assert_settled()
+
+    in_a_world(scenario)
+
+
 def test_what_a_lost_answer_claimed_is_given_back() -> None:
     async def scenario(world: World) -> None:
         function = await world.function(failing(0))
         partition = world.store.events.partition_of(function.name.key)
-        await world.store.events.hold(function.name.key, 3_000)
-        request_id = await world.send(function)
-        await world.run(1)
-        await world.store.events.unhold(function.name.key)
+        request_id = str(world.ids())
+        await world.store.events.put(
+            NewEvent(id=request_id, function=function.name, qualifier=None, payload=b"{}", trace="")
+        )
         lost = await world.store.events.claim("host-1", partition, function.name.key, 10)
         await world.run(20)
 

@@ -133,3 +133,60 @@ def test_a_node_without_redis_kills_its_environments_only_if_it_is_alone_with_th
         await environments.kill_all()
 
     in_a_world(scenario, beats=True)
+
+
+def test_what_a_node_announces_is_seen_with_the_next_look_and_kept_when_it_joins_anew() -> None:
+    async def scenario(world: World) -> None:
+        seen: list[dict[str, HostInfo]] = []
+        async with a_member(world, "host-2", "host-4") as member, a_member(world, "host-3") as watching:
+            watching.on_look(lambda living: seen.append(dict(living)))
+            await member.announce(is_draining=True)
+            await watching.look()
+            assert not seen[-1]["host-2"].takes("poller")
+
+            await member.join_anew()
+            await world.run(2)
+            assert not seen[-1]["host-4"].takes("poller")
+
+            await member.announce(is_draining=False)
+            await watching.look()
+            assert seen[-1]["host-4"].takes("poller")
+
+    in_a_world(scenario, beats=True)
+
+
+def test_an_operator_buries_a_node_at_the_counter_that_stood_still_and_not_one_that_beat_since() -> None:
+    async def scenario(world: World) -> None:
+        store = world.store
+        await store.hosts.join("host-9", SECOND)
+        await store.hosts.beat("host-9", 1)
+        async with a_member(world, "host-2") as member:
+            await world.run(4)
+            assert 3 <= member.silence_s()["host-9"] <= 4
+            assert member.silence_s().get("host-2") is None
+            counter = member.counter_of("host-9")
+            await store.hosts.beat("host-9", 2)
+            assert await member.bury("host-9", counter) == -1
+            await world.run(1.1)
+            assert member.silence_s()["host-9"] < 1.2
+
+            assert await member.bury("host-9", member.counter_of("host-9")) == 0
+            assert "host-9" not in await store.hosts.list()
+            assert member.silence_s() == {"host-1": member.silence_s()["host-1"]}
+
+    in_a_world(scenario, beats=True)
+
+
+def test_looks_between_those_of_the_loop_bury_nobody_sooner() -> None:
+    async def scenario(world: World) -> None:
+        await world.store.hosts.join("host-9", SECOND)
+        async with a_member(world, "host-2") as member:
+            for _ in range(30):
+                member.look_soon()
+                await world.run(0.25)
+
+            assert "host-9" in await world.store.hosts.list()
+            await world.run(SILENCE_S)
+            assert "host-9" not in await world.store.hosts.list()
+
+    in_a_world(scenario, beats=True)

@@ -660,6 +660,31 @@ def test_a_node_takes_over_the_share_of_one_that_has_left_or_drains(others: dict
     run_virtual(scenario())
 
 
+def test_a_drained_node_ends_its_pollers_and_has_its_share_again_when_it_is_let():
+    async def scenario() -> None:
+        async with a_queue_world() as world:
+            worked, function = await world.worked(seconds=2)
+            await world.mapping(function, batch_size=1, maximum_concurrency=4)
+            plane = world.planes[INCARNATION]
+            world.queues.send(ARN, *range(20))
+            await world.run(1)
+            assert worked.running == plane.pollers > 0
+
+            world.drained.add(INCARNATION)
+            plane.share()
+            await world.run(3)
+            assert (worked.running, plane.pollers) == (0, 0)
+            seen = len(worked.seen)
+            await world.run(5)
+            assert len(worked.seen) == seen
+
+            world.drained.clear()
+            await world.run(30)
+            assert sorted(worked.bodies) == list(range(20))
+
+    run_virtual(scenario())
+
+
 def test_a_node_that_joins_anew_sends_nothing_of_what_was_given_back():
     async def scenario() -> None:
         async with a_queue_world(visibility_s=60) as world:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from eventrouter.errors import AdapterError
 from eventrouter.logging import get_logger
 from eventrouter.planes.mappings import MappingTransitions
+from eventrouter.planes.streams import StreamPlane
 from eventrouter.rules.mapping import MappingState, StartingPosition
+from eventrouter.store import HostInfo
 from eventrouter.testing.virtual import run_virtual
 from tests.planes.stream_world import ARN, StreamWorld, a_stream_world, values_of
 from tests.planes.world import INCARNATION, queue_arn
@@ -303,6 +306,104 @@ def test_the_shards_of_a_draining_node_pass_to_the_others_before_it_leaves():
             assert sorted(recorder.values) == [0, 1, 2, 3]
             units = await world.lanes.units(mapping.uuid)
             assert [(await world.lanes.read(mapping.uuid, unit)).owner for unit in units] == ["host-2"] * 4
+
+    run_virtual(scenario())
+
+
+async def two_nodes(world: StreamWorld) -> tuple[StreamPlane, StreamPlane, dict[str, HostInfo]]:
+    """Start a second node; both see each other. Return both planes and what each is to the other."""
+    first, second = world.planes[INCARNATION], await world.node("host-2")
+    hosts = await world.base.store.hosts.list()
+    first.see({"host-2": hosts["host-2"]})
+    second.see({INCARNATION: hosts[INCARNATION]})
+    await world.run(3)
+    return first, second, hosts
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.5], ids=["short batches", "long batches"])
+def test_a_shard_that_changes_hands_waits_for_the_batch_under_way_and_nothing_else(seconds: float) -> None:
+    async def scenario() -> None:
+        async with a_stream_world(shards=4) as world:
+            world.tells = True
+            recorder, function = await world.recorder(seconds=seconds)
+            await world.mapping(function, batch_size=1)
+            first, second, hosts = await two_nodes(world)
+            assert (first.held, second.held) == (2, 2)
+            for shard in range(4):
+                world.streams.put(ARN, *(f"{shard} {part}" for part in "abc"), shard=f"shardId-{shard:012d}")
+            await world.run(0.05)  # a batch of every shard is under way
+
+            world.drained.add("host-2")
+            first.see({"host-2": replace(hosts["host-2"], is_draining=True)})
+            second.share_soon()
+            await world.run(4 * seconds)
+
+            assert (first.held, second.held) == (4, 0)
+            for shard in range(4):
+                begins = [seen.at for seen in recorder.seen if seen.values[0].startswith(f"{shard} ")]
+                values = [value for value in recorder.values if value.startswith(f"{shard} ")]
+                assert values == [f"{shard} {part}" for part in "abc"]
+                assert [later - earlier for earlier, later in pairwise(begins)] == pytest.approx(
+                    [seconds] * 2, abs=0.06
+                )
+
+    run_virtual(scenario())
+
+
+def test_a_drained_node_takes_its_share_again_as_soon_as_it_is_let():
+    async def scenario() -> None:
+        async with a_stream_world(shards=4) as world:
+            world.tells = True
+            _, function = await world.recorder()
+            await world.mapping(function)
+            first, second, hosts = await two_nodes(world)
+            world.drained.add("host-2")
+            first.see({"host-2": replace(hosts["host-2"], is_draining=True)})
+            second.share_soon()
+            await world.run(0.1)
+            assert (first.held, second.held) == (4, 0)
+
+            world.drained.clear()
+            first.see({"host-2": hosts["host-2"]})
+            second.share_soon()
+            await world.run(0.1)
+
+            assert (first.held, second.held) == (2, 2)
+
+    run_virtual(scenario())
+
+
+def test_a_node_without_the_role_has_no_share():
+    async def scenario() -> None:
+        async with a_stream_world(shards=4) as world:
+            _, function = await world.recorder()
+            await world.mapping(function)
+            first, second, hosts = await two_nodes(world)
+            first.see({"host-2": replace(hosts["host-2"], roles=("api", "worker"))})
+            world.drained.add("host-2")
+            await world.run(3)
+
+            assert (first.held, second.held) == (4, 0)
+
+    run_virtual(scenario())
+
+
+def test_a_shard_whose_release_nobody_hears_of_is_found_to_be_free_within_a_second():
+    async def scenario() -> None:
+        async with a_stream_world(shards=2) as world:
+            recorder, function = await world.recorder(seconds=1.5)
+            await world.mapping(function, batch_size=1)
+            first, second, hosts = await two_nodes(world)
+            for shard in range(2):
+                world.streams.put(ARN, f"{shard}a", f"{shard}b", shard=f"shardId-{shard:012d}")
+            await world.run(0.05)
+            world.drained.add("host-2")
+            first.see({"host-2": replace(hosts["host-2"], is_draining=True)})
+            second.share_soon()
+            await world.run(4)
+
+            assert sorted(recorder.values) == ["0a", "0b", "1a", "1b"]
+            assert recorder.times[-1] - recorder.times[0] <= 1.5 + 1.1
 
     run_virtual(scenario())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import pytest
@@ -11,12 +10,13 @@ import pytest
 from eventrouter.rules.function import Function
 from eventrouter.rules.outcome import Run
 from eventrouter.rules.pace import CALLS_PER_CPU, WAIT_FOR_TURN_MS
+from eventrouter.testing.inprocess import InProcessEnvironments
 from tests.planes.test_events import in_a_world
 from tests.planes.world import World
 
 pytestmark = pytest.mark.integration
 
-FEW = CALLS_PER_CPU * (os.cpu_count() or 1)
+FEW = CALLS_PER_CPU * InProcessEnvironments.cpus
 CALLERS = 4 * FEW
 
 

@@ -57,6 +57,9 @@ def memory_client(memory: MemoryServer) -> Redis:
 
 
 def lanes_of(client: Redis) -> MakeLane:
-    """Return what makes lanes to a client's server: without the client, if that is in memory."""
+    """Return what makes lanes to a client's servers: without the client, if it says how."""
+    make_lane: MakeLane | None = getattr(client, "make_lane", None)
+    if make_lane is not None:
+        return make_lane
     memory: MemoryServer | None = client.connection_pool.connection_kwargs.get("memory")
     return memory.lane if memory else redis_lanes(client)

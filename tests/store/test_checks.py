@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import fakeredis
 import pytest
 
+from eventrouter.clock import SystemClock
 from eventrouter.errors import Unavailable
-from eventrouter.store.checks import Durability, ServerFacts, check_server, judge_server
+from eventrouter.store.checks import Durability, Finding, ServerFacts, judge_server, read_facts
 from eventrouter.store.connect import make_client
 from eventrouter.store.embedded import EmbeddedValkey
+from eventrouter.store.servers import Servers
 
 GOOD_INFO = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "role": "master", "redis_mode": "standalone"}
 GOOD_CONFIG = {
@@ -21,13 +23,28 @@ GOOD_CONFIG = {
     "appendfsync": "everysec",
     "timeout": "0",
     "tcp-keepalive": "60",
+    "min-replicas-to-write": "1",
+    "cluster-require-full-coverage": "no",
 }
+FOLLOWED = {"slave0": "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0"}
 
 
 def judge(durability: Durability = "standard", **changes: str) -> list[tuple[bool, str]]:
     info: Mapping[str, str] = GOOD_INFO | {name: value for name, value in changes.items() if name in GOOD_INFO}
     config = GOOD_CONFIG | {name.replace("_", "-"): value for name, value in changes.items() if name not in GOOD_INFO}
     return [(found.fatal, found.what) for found in judge_server(ServerFacts(info=info, config=config), durability)]
+
+
+def judge_replicas(durability: Durability = "replicated", replicas: int = 1, **changes: str) -> list[tuple[bool, str]]:
+    info = GOOD_INFO | {name: value for name, value in changes.items() if name.startswith(("slave", "valkey", "redis"))}
+    config = GOOD_CONFIG | {name.replace("_", "-"): value for name, value in changes.items() if name not in info}
+    facts = ServerFacts(info=info, config=config)
+    return [(found.fatal, found.what) for found in judge_server(facts, durability, replicas=replicas)]
+
+
+async def check(url: str, durability: Durability) -> tuple[Finding, ...]:
+    async with Servers(url, clock=SystemClock(), durability=durability) as servers:
+        return (await servers.survey()).findings
 
 
 @pytest.mark.unit
@@ -54,6 +71,51 @@ def test_a_good_server_is_passed_in_silence() -> None:
 )
 def test_a_wrong_setting_is_found(durability: Durability, changes: dict[str, str], expected: tuple[bool, str]) -> None:
     assert judge(durability, **changes) == [expected]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("durability", "replicas", "changes", "expected"),
+    [
+        ("replicated", 1, FOLLOWED, []),
+        ("standard", 1, {}, []),
+        ("replicated", 1, {}, [(True, "0 replicas follow the server")]),
+        ("replicated", 1, {"slave0": "ip=a,port=1,state=wait_bgsave"}, [(True, "0 replicas follow the server")]),
+        ("replicated", 2, FOLLOWED | {"min_replicas_to_write": "2"}, [(True, "1 replicas follow the server")]),
+        (
+            "replicated",
+            1,
+            FOLLOWED | {"slave1": FOLLOWED["slave0"]},
+            [(False, "2 replicas follow the server, and 1 must have an event")],
+        ),
+        ("replicated", 1, FOLLOWED | {"min_replicas_to_write": "0"}, [(False, "min-replicas-to-write is 0")]),
+        ("replicated", 1, FOLLOWED | {"appendonly": "no"}, [(True, "appendonly is no")]),
+        ("replicated-strict", 1, FOLLOWED, [(False, "appendfsync is everysec")]),
+        ("replicated-strict", 1, FOLLOWED | {"appendfsync": "always"}, []),
+    ],
+)
+def test_replicated_needs_replicas(
+    durability: Durability, replicas: int, changes: dict[str, str], expected: list[tuple[bool, str]]
+) -> None:
+    assert judge_replicas(durability, replicas, **changes) == expected
+
+
+@pytest.mark.unit
+def test_a_redis_without_waitaof_cannot_wait_for_disks() -> None:
+    facts = ServerFacts(info={"redis_version": "7.0.15", **FOLLOWED}, config=GOOD_CONFIG | {"appendfsync": "always"})
+
+    [finding] = judge_server(facts, "replicated-strict")
+    assert (finding.fatal, finding.what) == (True, "the server is Redis 7.0.15")
+
+
+@pytest.mark.unit
+def test_a_cluster_node_is_right_in_a_cluster_and_should_go_on_when_others_are_away() -> None:
+    facts = ServerFacts(
+        info=GOOD_INFO | {"redis_mode": "cluster"}, config=GOOD_CONFIG | {"cluster-require-full-coverage": "yes"}
+    )
+
+    [finding] = judge_server(facts, "standard", in_cluster=True)
+    assert (finding.fatal, finding.what) == (False, "cluster-require-full-coverage is yes")
 
 
 @pytest.mark.unit
@@ -99,7 +161,7 @@ def test_settings_that_config_hides_are_read_from_info() -> None:
 def test_a_server_that_refuses_to_tell_is_warned_about() -> None:
     async def scenario() -> None:
         client = fakeredis.FakeAsyncRedis()
-        [finding] = await check_server(client, "standard")
+        [finding] = judge_server(await read_facts(client), "standard")
         await client.aclose()
         assert not finding.fatal
         assert finding.what == "the server refuses INFO and CONFIG GET"
@@ -112,10 +174,10 @@ def test_a_live_server_is_asked(valkey: EmbeddedValkey) -> None:
     async def scenario() -> None:
         client = make_client(valkey.url)
         try:
-            assert await check_server(client, "memory") == []
-            assert [finding.what for finding in await check_server(client, "standard")] == ["appendonly is no"]
+            assert await check(valkey.url, "memory") == ()
+            assert [finding.what for finding in await check(valkey.url, "standard")] == ["appendonly is no"]
             await client.config_set("maxmemory-policy", "allkeys-lru")
-            assert [finding.fatal for finding in await check_server(client, "memory")] == [True]
+            assert [finding.fatal for finding in await check(valkey.url, "memory")] == [True]
         finally:
             await client.config_set("maxmemory-policy", "noeviction")
             await client.aclose()
@@ -126,9 +188,7 @@ def test_a_live_server_is_asked(valkey: EmbeddedValkey) -> None:
 @pytest.mark.integration
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     async def scenario() -> None:
-        client = make_client("unix:///nonexistent/valkey.sock")
         with pytest.raises(Unavailable):
-            await check_server(client, "standard")
-        await client.aclose()
+            await check("unix:///nonexistent/valkey.sock", "standard")
 
     asyncio.run(scenario())

@@ -95,6 +95,16 @@ def test_a_server_that_takes_nothing_refuses_intake_at_once_and_the_rest_after_t
 
 
 @pytest.mark.unit
+def test_a_refusal_refuses_nothing_once_an_earlier_try_may_have_been_stored() -> None:
+    full = OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+    errors = iter([RedisConnectionError("the answer was lost")])
+    lane = Answering(lambda *_: next(errors, full))
+
+    with pytest.raises(Unavailable):
+        run_virtual(call(lane, "events_put"))
+
+
+@pytest.mark.unit
 def test_an_error_of_the_script_itself_is_not_repeated() -> None:
     lane = Answering(lambda *_: ResponseError("WRONGTYPE"))
 

@@ -282,6 +282,24 @@ def test_a_hold_keeps_events_from_being_claimed_until_it_ends(server: Server) ->
     server.run(scenario)
 
 
+def test_a_hold_is_ended_by_whoever_has_a_slot(server: Server) -> None:
+    async def scenario(world: World) -> None:
+        events = world.store.events
+        await world.join("h1")
+        await world.join("h2")
+        for name in ("e1", "e2", "e3"):
+            await world.put(name)
+        await events.hold(FN.key, 300_000)
+
+        assert await world.claim_ids("h1", limit=1) == []
+        [claim] = await events.claim("h2", world.partition, FN.key, 1, has_slot=True)
+        assert claim.id == "e1"
+        assert FN.key in (await events.due(world.partition)).functions
+        assert await world.claim_ids("h1", limit=1) == ["e2"]
+
+    server.run(scenario)
+
+
 def test_a_hold_can_be_ended_early_and_leaves_nothing_behind(server: Server) -> None:
     async def scenario(world: World) -> None:
         events = world.store.events

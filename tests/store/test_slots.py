@@ -224,6 +224,46 @@ def test_the_audit_reports_and_repairs_wrong_counts(server: Server) -> None:
     server.run(scenario)
 
 
+@pytest.mark.integration
+def test_a_slot_whose_drop_a_failover_forgot_is_given_back_by_the_second_audit(server: Server) -> None:
+    async def scenario(world: World) -> None:
+        slots = world.store.slots
+        await world.join("h1")
+        await take(world, "h1", ["held", "dropped"])
+        slots.drop("h1", FN.key, "dropped")
+        await slots.drained()
+        await world.client.hset(world.keys.installation("held:h1"), "dropped", FN.key)
+        await world.client.hincrby(world.keys.installation("use"), FN.key, 1)
+        await world.client.hincrby(world.keys.installation("use"), "_u:000000000000:us-east-1", 1)
+
+        assert await slots.drop_strays("h1") == 0, "a drop may be under way"
+        assert await slots.drop_strays("h1") == 1
+        await slots.drained()
+
+        assert await slots.in_use(FN.key) == 1
+        assert await slots.drop_strays("h1") == 0
+        assert await world.client.hkeys(world.keys.installation("held:h1")) == [b"held"]
+
+    server.run(scenario)
+
+
+@pytest.mark.integration
+def test_the_audit_knows_what_is_held_however_it_came_to_be(server: Server) -> None:
+    async def scenario(world: World) -> None:
+        slots = world.store.slots
+        await world.join("h1")
+        await take(world, "h1", ["again"])
+        slots.drop("h1", FN.key, "again")
+        again = asyncio.create_task(slots.take("h1", FN.key, "again"))
+        await again
+
+        for _ in range(3):
+            assert await slots.drop_strays("h1") == 0
+        assert await slots.in_use(FN.key) == 1
+
+    server.run(scenario)
+
+
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.integers(0, 1), st.sampled_from([FN, OTHER]), st.integers(0, 20)),

@@ -208,16 +208,22 @@ class Server:
         client = self._connect()
         try:
             await client.flushall()
-            world = await open_world(client)
-            try:
-                await scenario(world)
-                await world.store.slots.drained()
-                assert await world.audit() == []
-                assert await world.store.slots.audit() == {}
-            finally:
-                await world.store.close()
+            await self._play_in(await self.open_world(client), scenario)
         finally:
             await client.aclose()
+
+    async def _play_in(self, world: World, scenario: Scenario) -> None:
+        try:
+            await scenario(world)
+            await world.store.slots.drained()
+            assert await world.audit() == []
+            assert await world.store.slots.audit() == {}
+        finally:
+            await world.store.close()
+
+    async def open_world(self, client: Redis) -> World:
+        """Open a world on this server."""
+        return await open_world(client)
 
 
 @contextmanager

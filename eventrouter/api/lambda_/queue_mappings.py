@@ -79,11 +79,8 @@ class QueueMappings:
                 "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
             )
         function = self._functions.get(mapping.function)
-        if function is not None and traits.visibility_ms < function.timeout_s * 1_000:
-            raise invalid(
-                f"Queue visibility timeout: {traits.visibility_ms // 1_000} seconds is less than Function timeout: "
-                f"{function.timeout_s} seconds"
-            )
+        if function is not None:
+            check_visibility(traits.visibility_ms // 1_000, function.timeout_s)
 
     async def _traits(self, mapping: EventSourceMapping) -> QueueTraits:
         source = self._sources.get(mapping.service)
@@ -145,3 +142,11 @@ def _pollers(given: Mapping[str, Any]) -> tuple[int, int] | None:
     if most < fewest:
         raise invalid(f"MaximumPollers {most} is not allowed: it is at least MinimumPollers, {fewest}.")
     return fewest, most
+
+
+def check_visibility(visibility_s: int, timeout_s: int) -> None:
+    """Raise RequestError if messages would appear again while a function still works on them."""
+    if visibility_s < timeout_s:
+        raise invalid(
+            f"Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {timeout_s} seconds"
+        )

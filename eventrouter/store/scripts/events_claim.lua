@@ -1,9 +1,11 @@
 -- events_claim: move due events of one function to the caller, oldest first.
 -- KEYS 1 clock  2 ev  3 pl  4 lr  5 idx  6 hold  7 reg  8 own of the caller  9 seq of the caller  10 queue
 -- ARGV 1 inc  2 function  3 seq: number of this claim, growing  4 limit (<= 100)  5 caller's wall, ms
+--      6 '1': the caller has a slot of the function
 -- Answers {'OK', now, (ten fields of _describe)…} | {'DEAD'} | {'OLD'}
--- Nothing is claimed unless reg[inc] is 1 and the function is not held. The same seq again answers what its first
--- run claimed and is still owned; an older seq, a late duplicate that nobody waits for, claims nothing.
+-- Nothing is claimed unless reg[inc] is 1, and the function is not held or the caller has a slot of it: then the hold,
+-- which somebody without one has set, is over. The same seq again answers what its first run claimed and is still
+-- owned; an older seq, a late duplicate that nobody waits for, claims nothing.
 --!include _release
 if redis.call('HGET', KEYS[7], ARGV[1]) ~= '1' then
   return {'DEAD'}
@@ -28,7 +30,7 @@ if seq == last then
 else
   redis.call('HSET', KEYS[9], fn, ARGV[3])
   local held = redis.call('ZSCORE', KEYS[6], fn)
-  if not held or tonumber(held) <= now then
+  if ARGV[6] == '1' or not held or tonumber(held) <= now then
     ids = redis.call('ZRANGEBYSCORE', KEYS[10], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[4])
     redis.call('ZREM', KEYS[6], fn)
   end
