@@ -1,7 +1,8 @@
 # Every target does its own set-up: python3 >= 3.11 and make are enough.
 #   make demo   see it work        make test    the tests            make dev    a node on port 4566
 #   make lint   style and arrows   make types   mypy --strict        make bench  the measurements
-# PYTHON picks the interpreter of a new .venv, ARGS goes to pytest, the demo or the node.
+#   make chaos  kill everything for CHAOS_MINUTES, judge what happened; the report is in chaos-report/
+# PYTHON picks the interpreter of a new .venv, ARGS goes to pytest, the demo, the node or the chaos run.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name) 2>/dev/null)))
 VENV := .venv
@@ -10,9 +11,11 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-emit-index-url \
   --no-annotate --generate-hashes --quiet
 ARGS ?=
+RUNS ?= 10000
+CHAOS_MINUTES ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports bench dev docs lock clean
+.PHONY: help setup demo test lint types imports bench determinism chaos dev docs lock clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +51,14 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
+
+# Network namespaces, a tmpfs to fill and a shifted server clock want root and libfaketime; the report names what is missing.
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos.proof --minutes $(CHAOS_MINUTES) $(ARGS)
+
+# RUNS of one seed must give one history.
+determinism: $(STAMP)
+	$(BIN)/python -m bench.determinism $(RUNS)
 
 dev: $(STAMP)
 	$(BIN)/eventrouter dev $(ARGS)

@@ -25,7 +25,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CLOCK_READERS = re.compile(
     r"\btime\.(time|time_ns|monotonic|monotonic_ns|perf_counter|sleep)\(|\basyncio\.sleep\(|\brandom\.(random|randint|choice|uniform)\("
 )
-OUTSIDE_THE_CLOCK = ("clock.py", "runtime/bootstrap", "runtime/zygote", "testing/virtual.py")
+VIRTUAL = ("testing/life.py", "testing/mishaps.py")
+"""What runs on loops in virtual time only, where `asyncio.sleep` is the clock."""
+OUTSIDE_THE_CLOCK = ("clock.py", "runtime/bootstrap", "runtime/zygote", "testing/virtual.py", *VIRTUAL)
 
 
 def documents():

@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from eventrouter import __version__
 from eventrouter.api.auth import Callers, Signature
-from eventrouter.api.body import BodyTooLarge, Disconnected, read_body
+from eventrouter.api.body import Bodies, BodyTooLarge, Disconnected
 from eventrouter.api.http import (
     HEADER_NAMES,
     Header,
@@ -94,6 +94,7 @@ class Gateway:
         self._internal = {path: handler for path, handler in internal.items() if not path.endswith("/") or path == "/"}
         self._below = {path: handler for path, handler in internal.items() if path.endswith("/") and path != "/"}
         self._callers = Callers(default_region=settings.region)
+        self._bodies = Bodies()
         self._request_ids = request_ids
         self._log = log
         models = [service_model(name) for name in services]
@@ -127,7 +128,7 @@ class Gateway:
         self, label: bytes, query: bytes, headers: dict[bytes, bytes], receive: Receive, request_id: str
     ) -> Response:
         try:
-            body = await read_body(receive, headers, limits.INVOKE_BODY_BYTES)
+            body = await self._bodies.read(receive, headers, limits.INVOKE_BODY_BYTES)
             signature = self._callers.read(headers, query)
             return await self._invoke_door.invoke(label, query, headers, body, signature, request_id)
         except Disconnected:
@@ -181,7 +182,7 @@ class Gateway:
         self, handler: InternalHandler, request: Request, receive: Receive, request_id: str
     ) -> Response:
         try:
-            body = await read_body(receive, request.headers, limits.OTHER_REQUEST_BYTES)
+            body = await self._bodies.read(receive, request.headers, limits.OTHER_REQUEST_BYTES)
             return await handler(_with_body(request, body))
         except Disconnected:
             raise
@@ -193,7 +194,7 @@ class Gateway:
     ) -> Response:
         """Answer a request that is no call of an AWS API: by the first of the adapters' doors that has an answer."""
         try:
-            body = await read_body(receive, request.headers, max(door.body_limit for door in doors))
+            body = await self._bodies.read(receive, request.headers, max(door.body_limit for door in doors))
             web_request = _web_request(_with_body(request, body), scope, request_id)
             for door in doors:
                 answer = await door.answer(web_request)
@@ -222,7 +223,7 @@ class Gateway:
         codec = _codec(service, request)
         try:
             limit = _BODY_LIMITS.get(operation_name, limits.OTHER_REQUEST_BYTES)
-            request = _with_body(request, await read_body(receive, request.headers, limit))
+            request = _with_body(request, await self._bodies.read(receive, request.headers, limit))
             if service_name == "lambda" and operation_name == "InvokeAsync":
                 label = quote(labels["FunctionName"]).encode()
                 return await self._invoke_door.invoke_async(label, request.body, signature, request_id)
@@ -239,7 +240,7 @@ class Gateway:
         codec = QueryXml(request_id)
         operation_name = ""
         try:
-            request = _with_body(request, await read_body(receive, request.headers, limits.OTHER_REQUEST_BYTES))
+            request = _with_body(request, await self._bodies.read(receive, request.headers, limits.OTHER_REQUEST_BYTES))
             operation_name = find_action(service, request) or ""
             if not operation_name:
                 return no_action()

@@ -45,13 +45,15 @@ class Lane:
     """One slot, its environment once there is one, the events in it, and when one of them last began or ended.
 
     A lane serves the one `revision` of the function's record that it was opened for: after an update it takes
-    nothing new, so no environment and no slot outlives what it was taken for.
+    nothing new, so no environment and no slot outlives what it was taken for. Nor does it once its environment is lost:
+    that would fail everything it is given.
     """
 
     incarnation: str
     token: str
     revision: int
     lease: Lease | None = None
+    is_lost: bool = False
     starting: bool = False
     sent: dict[str, Claim] = field(default_factory=dict)
     moved_at: float = 0.0
@@ -161,6 +163,8 @@ class Pump:
                 if function is None or function.reserved_concurrency == 0:
                     await self._end_without_running()
                     return
+                for lane in [lane for lane in self._lanes if lane.is_lost and lane.in_flight == 0]:
+                    self._close(lane)
                 if not self._fresh_lanes() and (refusal := await self._open(1)):
                     await self._back_off(refusal)
                     return
@@ -187,7 +191,7 @@ class Pump:
         return function
 
     def _fresh_lanes(self) -> list[Lane]:
-        return [lane for lane in self._lanes if lane.revision == self._revision]
+        return [lane for lane in self._lanes if lane.revision == self._revision and not lane.is_lost]
 
     def _room(self) -> int:
         """Return how many events to claim now."""
@@ -282,7 +286,7 @@ class Pump:
                 self._close(lane)
 
     def _feed(self, lane: Lane, function: Function) -> None:
-        if lane.revision != self._revision:
+        if lane.revision != self._revision or lane.is_lost:
             return
         while lane.lease is not None and self._buffer and lane.in_flight < self._pace.window:
             claim = self._buffer.popleft()
@@ -308,6 +312,7 @@ class Pump:
             else:
                 self.metrics.concurrent.dec()
             self._pace = self._pace.after(run.duration_ms)
+            lane.is_lost = lane.is_lost or isinstance(run.outcome, SystemFault)
             self.parts.judge.judge(function, claim, run.outcome, version=run.version)
             if not self.parts.is_draining():
                 self._feed(lane, function)

@@ -22,6 +22,7 @@ from eventrouter.settings import Role
 from eventrouter.store import HostInfo, Mappings
 
 SHARE_EVERY_S = 1.0
+STRAYS_EVERY_TURNS = 5
 LISTING_S = 5.0
 SLOW_S = 1.0
 """A source that has failed to list shards for this long is not asked about further mappings in the same turn."""
@@ -50,6 +51,8 @@ class StreamPlane:
         self._mine: frozenset[Unit] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sharing = asyncio.Lock()
+        self._turns = 0
+        self._suspects: frozenset[tuple[Unit, str, int]] = frozenset()
 
     async def __aenter__(self) -> Self:
         self._mappings.catalogue.on_change(self._changed)
@@ -135,7 +138,25 @@ class StreamPlane:
     async def _turn(self) -> float:
         await self._share()
         await self._parts.results.flush()
+        self._turns += 1
+        if self._turns % STRAYS_EVERY_TURNS == 0:
+            await self._release_strays()
         return SHARE_EVERY_S
+
+    async def _release_strays(self) -> None:
+        """Release what the store calls this node's and this node does not read, if it was so at the last look too.
+
+        A failover may have forgotten that it was released: others would wait for it as long as this node lives.
+        """
+        incarnation, found = self._parts.incarnation(), set[tuple[Unit, str, int]]()
+        for unit in sorted(self._shared[0] - self._workers.keys() - self._mine):
+            lane = await self._parts.lanes.read(*unit)
+            if lane is not None and lane.owner == incarnation and unit not in self._workers:
+                found.add((unit, incarnation, lane.epoch))
+        for unit, owner, epoch in sorted(found & self._suspects):
+            self._parts.log.warning("shard.stray_released", mapping=unit[0], shard=unit[1])
+            await self._parts.lanes.release(*unit, owner, epoch)
+        self._suspects = frozenset(found)
 
     async def _share(self) -> None:
         """Start and end workers, so that this node reads exactly what is its share."""

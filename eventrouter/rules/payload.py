@@ -16,7 +16,8 @@ _SOURCE = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` dis
 _VALUE = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 _BOM = b"\xef\xbb\xbf"
 _MAX_DEPTH = 1_000
-_LONG_INTEGER = re.compile(r"\d{4000,}")
+# Looked for at the first of a row of digits only: tried at each of them, a row that is too short costs its square.
+_LONG_INTEGER = re.compile(r"(?<!\d)\d{4000,}")
 _TOKEN = re.compile(r"[^\s\[\]{},:\"]{1,256}")
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode

@@ -141,4 +141,3 @@ class Explained:
         if self.ahead:
             parts += ["to come:", *(f"{INDENT}{each}" for each in self.ahead)]
         return "\n".join([*parts, *self.notes])
-

@@ -92,6 +92,26 @@ def test_json_conditions_match_documents(pattern: str, matches: bool) -> None:
     assert parse_pattern(pattern)(DOCUMENT) is matches
 
 
+@pytest.mark.parametrize(
+    ("wildcard", "text", "matches"),
+    [
+        ("*", "", True),
+        ("**", "a", True),
+        ("a*", "a", True),
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("*ab*ba*", "aba", False),
+        ("*ab*ba*", "abba", True),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("*.log", "x\\ny.log", True),
+        ("a.c", "abc", False),
+    ],
+)
+def test_a_star_stands_for_anything(wildcard: str, text: str, matches: bool) -> None:
+    assert parse_pattern(f'{{ $.a = "{wildcard}" }}')(f'{{"a": "{text}"}}') is matches
+
+
 @pytest.mark.parametrize("message", ["plain text", '"level"', "", "{broken", "7"])
 def test_json_conditions_match_only_documents(message: str) -> None:
     assert not parse_pattern("{ $.level NOT EXISTS }")(message)

@@ -118,6 +118,20 @@ def test_schedules_fire_at_their_times(router: ProcessRouter) -> None:
     assert pauses == pytest.approx([300] * 11, abs=NEAR)
 
 
+def test_schedules_keep_their_times_on_the_way_to_what_is_due_later(router: ProcessRouter) -> None:
+    function = router.function(process_handlers.echo)
+    failing = router.function(process_handlers.failing, retries=1)
+    router.advance(10)
+    router.schedule("rate(2 minutes)", to=function)
+    failing.send()
+    router.advance(65)
+    failing.send()
+    router.run_until_idle()  # at 135 s, past the firing at 130 s
+
+    [fired] = router.history().of("fired")
+    assert fired.at == pytest.approx(130, abs=NEAR)
+
+
 def test_routes_answer(router: ProcessRouter) -> None:
     function = router.function(process_handlers.echo)
     router.route("GET /orders/{id}", to=function)

@@ -166,16 +166,37 @@ class _JsonParser:
 
 def _equality(literal: str, number: float | None) -> _Condition:
     """Compare with a text, in which `*` stands for anything, or with a number."""
-    wildcard = re.compile(".*".join(re.escape(part) for part in literal.split("*")), re.DOTALL)
+    fits = _wildcard(literal)
 
     def equals(value: Any) -> bool:
         if _is_number(value):
             return number is not None and bool(value == number)
         if isinstance(value, bool):
             return literal == str(value).lower()
-        return isinstance(value, str) and wildcard.fullmatch(value) is not None
+        return isinstance(value, str) and fits(value)
 
     return equals
+
+
+def _wildcard(literal: str) -> Matcher:
+    """Match a text in which `*` stands for anything: piece after piece, nothing ever tried again."""
+    first, *others = literal.split("*")
+    if not others:
+        return first.__eq__
+    *middle, last = others
+
+    def fits(value: str) -> bool:
+        position, end = len(first), len(value) - len(last)
+        if end < position or not value.startswith(first) or not value.endswith(last):
+            return False
+        for piece in middle:
+            found = value.find(piece, position, end)
+            if found < 0:
+                return False
+            position = found + len(piece)
+        return True
+
+    return fits
 
 
 def _select(document: Any, path: list[str | int]) -> Any:
