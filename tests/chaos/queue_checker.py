@@ -20,7 +20,8 @@ def violations(
 ) -> list[str]:
     """Return every promise broken at quiescence, in words; an empty list when all hold.
 
-    `hidden` is the shortest time, in ns, between the start of a batch and the next delivery of what it failed with;
+    `hidden` is the shortest time, in ns, between the start of a batch and the next delivery of what it failed with:
+    half of the visibility timeout, as that counts from the receive;
     `most` the receives after which the queue gives a message up, None if it never does.
     """
     found = [f"lost: {identity}" for identity in sorted(story.unresolved())]
@@ -34,7 +35,7 @@ def violations(
     for message, receives in _receives(story).items():
         found += _overlaps(f"message {message.id}", [receive.batch for receive in receives], story.faults)
         found += _counts(message, receives, story.faults, troubles)
-        found += _returns(message, receives, story.faults, hidden, finishing)
+        found += _returns(message, receives, story, hidden, finishing)
     for group, parts in _groups(story):
         found += _overlaps(f"group {group}", [part.batch for part in parts], story.faults)
         found += _order(group, parts)
@@ -144,18 +145,20 @@ def _may_have_missed(
     return any(sequence < message.sequence and is_between(t) for sequence, t in troubles.get(message.group, ()))
 
 
-def _returns(
-    message: Message, receives: Sequence[_Receive], faults: Sequence[Fault], hidden: int, finishing: int
-) -> list[str]:
+def _returns(message: Message, receives: Sequence[_Receive], story: Story, hidden: int, finishing: int) -> list[str]:
     """Q1 and Q2: what is deleted stays away, what succeeded too unless a fault kept that from being stored, and
     nothing comes back early."""
     found = []
     for (earlier, _), (later, _) in pairwise(receives):
         if message.id in earlier.deleted:
             found.append(f"{message.id} was deleted by {earlier.token} and came back in {later.token}")
-        elif message.id in earlier.done() and not explained(earlier, later, faults, finishing):
+        elif message.id in earlier.done() and not (
+            explained(earlier, later, story.faults, finishing)
+            or (later.start - earlier.start >= 2 * hidden and explained(earlier, later, story.delays, finishing))
+        ):
             found.append(f"{message.id} was done by {earlier.token} and came back in {later.token} without a cause")
-        releases = [fault for fault in faults if fault.what == NODE and fault.hits(earlier)]
+        releases = [fault for fault in story.faults if fault.what == NODE and fault.hits(earlier)]
+        releases += [leave for leave in story.leaves if leave.hits(earlier)]
         if later.start - earlier.start < hidden and not any(fault.t <= later.start for fault in releases):
             found.append(f"{message.id} came back early: {later.token} after {earlier.token}")
     return found

@@ -147,6 +147,8 @@ class Story:
 
     `sent` are the messages that senders were told are stored, `unknown` the identities of those whose fate they never
     heard. `repeats` are messages that were sent again under the same deduplication id, with what that was answered.
+    `leaves` are nodes that left in good order: what they had received comes back, but nothing of theirs is cut short.
+    `delays` are faults that keep nodes from deleting in time what is done: it may come back when its visibility ends.
     """
 
     batches: Sequence[Batch] = ()
@@ -155,6 +157,8 @@ class Story:
     repeats: list[Message] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    leaves: list[Fault] = field(default_factory=list)
+    delays: list[Fault] = field(default_factory=list)
 
     def done(self) -> set[str]:
         """Return the identities of the messages that were processed successfully."""

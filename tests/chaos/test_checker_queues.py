@@ -66,6 +66,29 @@ def test_a_clean_story_breaks_nothing() -> None:
     assert check(story, most=2) == []
 
 
+def test_a_node_that_leaves_gives_back_what_failed_and_excuses_nothing_else() -> None:
+    story = a_story(a_batch("a", [(1, 1)], 10, 15, failed=(1,)), a_batch("bb", [(1, 2)], 17, 18))
+
+    assert found("came back early", story)
+
+    story.leaves.append(Fault("drain", 16, 17, frozenset({1})))
+    assert check(story) == []
+
+    story.batches = (a_batch("a", [(1, 1)], 10, 15), a_batch("bb", [(1, 2)], 17, 18))
+    assert found("without a cause", story)
+
+
+def test_what_is_done_comes_back_after_its_visibility_only_if_something_kept_it_from_being_deleted() -> None:
+    late = a_story(a_batch("a", [(1, 1)], 10, 15), a_batch("bb", [(1, 2)], 31, 32))
+    early = a_story(a_batch("a", [(1, 1)], 10, 15), a_batch("bb", [(1, 2)], 29, 30))
+    for story in (late, early):
+        assert found("without a cause", story)
+        story.delays.append(Fault("server stop", 16, 28))
+
+    assert check(late) == []
+    assert found("without a cause", early)
+
+
 def test_a_message_that_was_sent_and_never_processed_is_lost() -> None:
     story = a_story(a_batch("a", [(1, 1)], 10, 20), more=(message(2),))
 
