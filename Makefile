@@ -1,6 +1,7 @@
 # Every target does its own set-up: python3 >= 3.11 and make are enough.
 #   make demo   see it work        make test    the tests            make dev    a node on port 4566
 #   make lint   style and arrows   make types   mypy --strict        make bench  the measurements
+#   make simulate  days of three nodes with faults, in virtual time; a seed replays each
 #   make chaos  kill everything for CHAOS_MINUTES, judge what happened; the report is in chaos-report/
 # PYTHON picks the interpreter of a new .venv, ARGS goes to pytest, the demo, the node or the chaos run.
 
@@ -15,7 +16,7 @@ RUNS ?= 10000
 CHAOS_MINUTES ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports bench determinism chaos dev docs lock clean
+.PHONY: help setup demo test lint types imports bench determinism simulate chaos dev docs lock clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +56,11 @@ bench: $(STAMP)
 # Network namespaces, a tmpfs to fill and a shifted server clock want root and libfaketime; the report names what is missing.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos.proof --minutes $(CHAOS_MINUTES) $(ARGS)
+
+# Days of three nodes in virtual time: SEEDS=1000 FROM= HOURS=; one again: SEED=17, smaller: SHRINK=1; planted bugs: MUTANTS=1.
+simulate: $(STAMP)
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN)) $(if $(SHRINK),--shrink) \
+	  $(if $(MUTANTS),--mutants) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
 
 # RUNS of one seed must give one history.
 determinism: $(STAMP)

@@ -52,6 +52,7 @@ class StreamPlane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sharing = asyncio.Lock()
         self._turns = 0
+        self._known: frozenset[Unit] = frozenset()
         self._suspects: frozenset[tuple[Unit, str, int]] = frozenset()
 
     async def __aenter__(self) -> Self:
@@ -149,7 +150,7 @@ class StreamPlane:
         A failover may have forgotten that it was released: others would wait for it as long as this node lives.
         """
         incarnation, found = self._parts.incarnation(), set[tuple[Unit, str, int]]()
-        for unit in sorted(self._shared[0] - self._workers.keys() - self._mine):
+        for unit in sorted(self._known - self._workers.keys() - self._mine):
             lane = await self._parts.lanes.read(*unit)
             if lane is not None and lane.owner == incarnation and unit not in self._workers:
                 found.add((unit, incarnation, lane.epoch))
@@ -168,6 +169,7 @@ class StreamPlane:
                 return
             incarnation = self._parts.incarnation()
             mine = self._shares(frozenset(units), incarnation)
+            self._known = frozenset(units) or self._known
             for unit, worker in list(self._workers.items()):
                 if unit not in mine or worker.incarnation != incarnation:
                     worker.retire()

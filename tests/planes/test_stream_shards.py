@@ -10,6 +10,7 @@ import pytest
 
 from eventrouter.errors import AdapterError
 from eventrouter.rules.mapping import MappingState
+from eventrouter.store import Taken
 from eventrouter.testing.virtual import run_virtual
 from tests.planes.listed_streams import ListedStreams
 from tests.planes.stream_world import ARN, StreamWorld, a_stream_world, values_of
@@ -302,5 +303,26 @@ def test_a_source_that_hangs_holds_up_no_other_s_shards():
             world.streams.put(ARN, 1)
             await world.run(15)
             assert recorder.values == [1]
+
+    run_virtual(scenario())
+
+
+def test_a_shard_whose_release_a_failover_forgot_is_let_go_of_again() -> None:
+    async def scenario() -> None:
+        async with a_stream_world() as world:
+            _, function = await world.recorder()
+            mapping = await world.mapping(function)
+            await world.run(3)
+            unit = next(iter(await world.lanes.units(mapping.uuid)))
+            world.drained.add(INCARNATION)
+            await world.run(3)
+            forgotten = await world.lanes.take(mapping.uuid, unit, INCARNATION)
+            assert isinstance(forgotten, Taken)
+
+            await world.run(15)
+
+            lane = await world.lanes.read(mapping.uuid, unit)
+            assert lane is not None
+            assert lane.owner == ""
 
     run_virtual(scenario())
