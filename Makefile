@@ -2,6 +2,7 @@
 #   make demo   see it work        make test    the tests            make dev    a node on port 4566
 #   make lint   style and arrows   make types   mypy --strict        make bench  the measurements
 #   make simulate  days of three nodes with faults, in virtual time; a seed replays each
+#   make fuzz   50,000 hostile requests, broken HTTP, slow clients, 10,000 connections
 #   make chaos  kill everything for CHAOS_MINUTES, judge what happened; the report is in chaos-report/
 # PYTHON picks the interpreter of a new .venv, ARGS goes to pytest, the demo, the node or the chaos run.
 
@@ -16,7 +17,7 @@ RUNS ?= 10000
 CHAOS_MINUTES ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports bench determinism simulate chaos dev docs lock clean
+.PHONY: help setup demo test lint types imports bench determinism simulate chaos fuzz dev docs lock clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +62,10 @@ chaos: $(STAMP)
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN)) $(if $(SHRINK),--shrink) \
 	  $(if $(MUTANTS),--mutants) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+
+# 50,000 hostile requests, broken HTTP, slow clients and 10,000 connections; ARGS go to pytest.
+fuzz: $(STAMP)
+	EVENTROUTER_TEST_FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/fuzz -n 2 --dist loadfile -s $(ARGS)
 
 # RUNS of one seed must give one history.
 determinism: $(STAMP)

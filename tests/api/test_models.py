@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 
+from eventrouter.api.protocol import models
 from eventrouter.api.protocol.models import Kind, Location, compile_pattern, service_model
 
 SERVICES = ["lambda", "sqs", "logs"]
@@ -65,3 +69,13 @@ def test_errors_know_their_status_and_how_they_spell_the_message() -> None:
 def test_java_s_patterns_are_understood(pattern: str, yes: str, no: str) -> None:
     assert compile_pattern(pattern).fullmatch(yes)
     assert not compile_pattern(pattern).fullmatch(no)
+
+
+def test_a_pattern_that_could_be_kept_busy_is_matched_by_one_that_matches_the_same() -> None:
+    [original] = models._UNAMBIGUOUS
+    texts = ["".join(text) for length in range(6) for text in itertools.product(" \ta\n~", repeat=length)]
+
+    found = [models.compile_pattern(original).fullmatch(text) is not None for text in texts]
+
+    assert found == [re.fullmatch(original, text) is not None for text in texts]
+    assert models.compile_pattern(original).fullmatch(" " * 10_000 + "\n\n") is None

@@ -249,9 +249,17 @@ _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\w", r"\p{Z}": _SEPARATORS, r"\w-_
 letters, numbers and `_`; every pattern that uses them allows `_` as well."""
 
 
+_UNAMBIGUOUS = {
+    r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$": r"^\t*[\x20-\x7E][\t\x20-\x7E]*$",
+}
+"""Patterns in which a space fits in many places, with others that match the same: a few dozen spaces before what does
+not fit would keep the first ones busy for years."""
+
+
 @cache
 def compile_pattern(text: str) -> re.Pattern[str]:
     """Compile a pattern of the model, which is in Java's dialect."""
+    text = _UNAMBIGUOUS.get(text, text)
     for java, python in _JAVA_CLASSES.items():
         text = text.replace(java, python)
     with warnings.catch_warnings():
