@@ -97,6 +97,7 @@ class HandlerEnvironments(InProcessEnvironments):
         self._table = handlers
         self._running: dict[str, TestRun] = {}
         self._loaded: dict[tuple[FunctionName, int], PlainHandler] = {}
+        self._modules: dict[str, ModuleType] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,6 +106,9 @@ class HandlerEnvironments(InProcessEnvironments):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.kill_all()
+        for name, module in self._modules.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
     def stats(self) -> list[EnvironmentInfo]:
         """Return nothing: there are no processes."""
@@ -180,7 +184,9 @@ class HandlerEnvironments(InProcessEnvironments):
         """Return the handler that the function's code names; imported once for each generation of it."""
         key = (function.name, function.generation)
         if key not in self._loaded:
-            self._loaded[key] = find_handler(await self._packages.directory(function.code), function.handler)
+            self._loaded[key] = find_handler(
+                await self._packages.directory(function.code), function.handler, self._modules
+            )
         return self._loaded[key]
 
 
@@ -222,22 +228,25 @@ def is_running(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
-def find_handler(folder: Path, name: str) -> PlainHandler:
-    """Import `module.function` or `package/module.function` from a folder. Raises Fault for what Lambda refuses."""
+def find_handler(folder: Path, name: str, imported: dict[str, ModuleType]) -> PlainHandler:
+    """Import `module.function` or `package/module.function` from a folder, and note the module in `imported`.
+
+    Raises Fault for what Lambda refuses.
+    """
     module_name, _, attribute = name.rpartition(".")
     path = folder / f"{module_name.replace('.', '/')}.py"
     if not path.is_file():
         raise Fault(
             "Runtime.ImportModuleError", f"Unable to import module '{module_name}': No module named '{module_name}'"
         )
-    handler = getattr(_import(folder, path, module_name.replace("/", ".")), attribute, None)
+    handler = getattr(_import(folder, path, module_name.replace("/", "."), imported), attribute, None)
     if handler is None:
         raise Fault("Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'")
     found: PlainHandler = handler
     return found
 
 
-def _import(folder: Path, path: Path, name: str) -> ModuleType:
+def _import(folder: Path, path: Path, name: str, imported: dict[str, ModuleType]) -> ModuleType:
     """Import a file as the module of that name, as `import` does: tests that patch the module patch this one.
 
     Two folders may both have an `app.py`: the name then stands for the one that was imported last.
@@ -259,6 +268,7 @@ def _import(folder: Path, path: Path, name: str) -> ModuleType:
         else:
             sys.modules[name] = loaded
         raise
+    imported[name] = module
     return module
 
 

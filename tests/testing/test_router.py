@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -290,3 +291,15 @@ def test_a_route_is_asked_as_a_browser_asks():
 
         assert (answer.status, answer.json()) == (200, {"id": "7", "sent": {"n": 1}})
         assert router.http("GET", "/nothing").status == 404
+
+
+def test_a_router_takes_back_the_modules_that_it_has_imported(tmp_path):
+    (tmp_path / "greeter_of_this_test.py").write_text("def handler(event, context):\n    return __name__\n")
+    (tmp_path / "eventrouter.toml").write_text('[functions.greet]\nhandler = "greeter_of_this_test.handler"\n')
+
+    with Router() as router:
+        router.template(tmp_path / "eventrouter.toml")
+        assert router.invoke("greet") == "greeter_of_this_test"
+        assert "greeter_of_this_test" in sys.modules
+
+    assert "greeter_of_this_test" not in sys.modules
