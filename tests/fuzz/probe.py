@@ -15,7 +15,7 @@ from tests.e2e.accounts import Account
 
 
 def main() -> None:
-    """Ask until told to stop."""
+    """Ask until told to stop, once at least."""
     account = Account(sys.argv[1], account_id=sys.argv[2])
     url = account.sqs.get_queue_url(QueueName="probe")["QueueUrl"]
     kinesis = account.client("kinesis")
@@ -27,13 +27,15 @@ def main() -> None:
     took: list[float] = []
     failed: list[str] = []
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], 0.05)[0]:
+    is_told = False
+    while not is_told:
         began = time.monotonic()
         try:
             steps[len(took) % len(steps)]()
         except Exception as error:
             failed.append(repr(error))
         took.append(time.monotonic() - began)
+        is_told = bool(select.select([sys.stdin], [], [], 0.05)[0])
     print(json.dumps({"took": took, "failed": failed}))
 
 
