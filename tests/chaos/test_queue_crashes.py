@@ -122,14 +122,18 @@ def test_what_a_killed_consumer_held_comes_back_when_its_visibility_ends(folder:
             )
             here.kill_consumer(consumer)
         for feed in feeds:
+            sharing = here.consume(feed)
+            wait_until(
+                "a consumer that got something too",
+                lambda feed=feed, sharing=sharing: any(batch.pid == sharing.pid for batch in feed.batches()),
+            )
             here.map(feed, timeout_s=3)
-            here.consume(feed)
 
         here.settle()
 
         for feed in feeds:
             assert len(feed.cut()) == 2
-            assert any(batch.deleted for batch in feed.batches()), "a consumer got something too"
+            assert any(batch.deleted for batch in feed.batches()), "what a consumer got, it deleted"
 
 
 def _next_to_kill(feed: Feed, *, young_s: float = 0.25) -> Batch:
