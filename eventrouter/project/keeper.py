@@ -24,7 +24,8 @@ from eventrouter.project.model import Project, ProjectError
 from eventrouter.project.plan import Step
 
 _DEBOUNCE_MS = 200
-_STEP_MS = 100
+_STEP_MS = 400
+"""Each watch wakes that often; a declaration may take longer to be seen than code."""
 _LOOK_EVERY_MS = 2_000
 """Files are looked at that often in any case: what was saved before the watch began, or where nothing tells, counts."""
 _WATCH_AGAIN_AFTER_S = 2.0
